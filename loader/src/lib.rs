@@ -1,0 +1,1 @@
+//! Load mini-chat plugins at run time.

@@ -1,0 +1,1 @@
+//! Write a mini-chat plugin in plain async Rust.

@@ -1,0 +1,34 @@
+//! The descriptor: what a library says of itself, readable without executing it.
+//!
+//! One JSON object in the link section [`SECTION`]. Rationale: a foreign, truncated or incompatible file can be refused,
+//! and a person can look at it, before any of its code runs.
+//!
+//! Keys of format 1 (all required): `format`, `requires`, `id`, `version`, `package`, `vendor`, `priority`, `abi`
+//! (`version`, `majors`), `sdk`, `kinds` (method names per kind), `target`, `compiler`, `profile`, `opt_level`, `panic`,
+//! `heap`, `preflight`, `reentrant`, `hooks`. A host ignores keys that it does not know; what it must not ignore stands in
+//! `requires`, and a host refuses a file that requires what it does not know.
+
+/// Name of the ELF section.
+pub const SECTION: &str = ".mini_chat_plugin";
+
+/// Number of the format described here.
+pub const FORMAT: u32 = 1;
+
+/// The ABI major of this crate.
+pub const ABI_MAJOR: u32 = 1;
+
+/// The ABI version: the version of this crate.
+pub const ABI_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Kind and methods of the model-policy trait, in the order of the vtable.
+pub const MODEL_POLICY: (&str, &[&str]) = (
+    "model_policy",
+    &["get_current_policy_version", "get_policy_snapshot", "get_user_limits", "publish_usage", "check_user_license"],
+);
+
+/// Kind and methods of the audit trait, in the order of the vtable.
+pub const AUDIT: (&str, &[&str]) =
+    ("audit", &["emit_turn_audit", "emit_turn_retry_audit", "emit_turn_edit_audit", "emit_turn_delete_audit"]);
+
+/// What a descriptor's `requires` may name and this release understands: nothing yet.
+pub const KNOWN_REQUIREMENTS: &[&str] = &[];

@@ -17,7 +17,8 @@
 //! | [`heap`] | the host's heap as a C table |
 //! | [`host`] | the host's functions |
 //! | [`call`], [`error`] | one call, one error |
-//! | `instance`, `module`, `records` | to come |
+//! | `instance`, `module` | to come |
+//! | [`records`] | the frozen twins of the domain types |
 //! | [`buffer`], [`scalar`] | strings, vectors, UUIDs, times |
 
 pub mod buffer;
@@ -28,4 +29,5 @@ pub mod error;
 pub mod heap;
 pub mod host;
 pub mod open_enum;
+pub mod records;
 pub mod scalar;

@@ -17,7 +17,8 @@
 //! | [`heap`] | the host's heap as a C table |
 //! | [`host`] | the host's functions |
 //! | [`call`], [`error`] | one call, one error |
-//! | `instance`, `module` | to come |
+//! | [`module`] | the plugin's functions: life cycle, model policy, audit |
+//! | [`instance`] | what an instance is created with, what its end reports |
 //! | [`records`] | the frozen twins of the domain types |
 //! | [`buffer`], [`scalar`] | strings, vectors, UUIDs, times |
 
@@ -28,6 +29,8 @@ pub mod entry;
 pub mod error;
 pub mod heap;
 pub mod host;
+pub mod instance;
+pub mod module;
 pub mod open_enum;
 pub mod records;
 pub mod scalar;

@@ -95,7 +95,12 @@ pub struct FfiTurnAuditEvent {
     pub tool_calls: ROption<FfiToolCalls>,
 }
 
-assert_layout!(FfiTurnAuditEvent: size 600, align 8 { event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, user_id: 80, chat_id: 96, turn_id: 112, request_id: 128, selected_model: 144, effective_model: 168, policy_version_applied: 192, usage: 208, latency_ms: 256, policy_decisions: 288, error_code: 440, prompt: 472, response: 504, attachments: 536, tool_calls: 560 });
+assert_layout!(FfiTurnAuditEvent: size 600, align 8 {
+    event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, user_id: 80, chat_id: 96,
+    turn_id: 112, request_id: 128, selected_model: 144, effective_model: 168, policy_version_applied: 192,
+    usage: 208, latency_ms: 256, policy_decisions: 288, error_code: 440, prompt: 472, response: 504,
+    attachments: 536, tool_calls: 560,
+});
 
 /// A turn was retried or edited, which made a new request.
 #[repr(C)]
@@ -123,7 +128,10 @@ pub struct FfiTurnMutationAuditEvent {
     pub new_request_id: FfiUuid,
 }
 
-assert_layout!(FfiTurnMutationAuditEvent: size 160, align 8 { event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, actor_user_id: 80, chat_id: 96, turn_id: 112, original_request_id: 128, new_request_id: 144 });
+assert_layout!(FfiTurnMutationAuditEvent: size 160, align 8 {
+    event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, actor_user_id: 80, chat_id: 96,
+    turn_id: 112, original_request_id: 128, new_request_id: 144,
+});
 
 /// A turn was deleted.
 #[repr(C)]
@@ -149,4 +157,7 @@ pub struct FfiTurnDeleteAuditEvent {
     pub request_id: FfiUuid,
 }
 
-assert_layout!(FfiTurnDeleteAuditEvent: size 144, align 8 { event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, actor_user_id: 80, chat_id: 96, turn_id: 112, request_id: 128 });
+assert_layout!(FfiTurnDeleteAuditEvent: size 144, align 8 {
+    event_type: 0, timestamp: 8, tenant_id: 24, requester_type: 40, trace_id: 48, actor_user_id: 80, chat_id: 96,
+    turn_id: 112, request_id: 128,
+});

@@ -48,7 +48,10 @@ pub struct FfiAttachmentMetadata {
     pub doc_summary: ROption<FfiString>,
 }
 
-assert_layout!(FfiAttachmentMetadata: size 144, align 8 { attachment_id: 0, attachment_kind: 16, filename: 24, content_type: 56, size_bytes: 88, image_used_in_turn: 104, doc_summary: 112 });
+assert_layout!(FfiAttachmentMetadata: size 144, align 8 {
+    attachment_id: 0, attachment_kind: 16, filename: 24, content_type: 56, size_bytes: 88, image_used_in_turn: 104,
+    doc_summary: 112,
+});
 
 /// Tokens that a turn used, with the model that used them.
 #[repr(C)]
@@ -102,7 +105,9 @@ pub struct FfiQuotaDecision {
     pub downgrade_reason: ROption<FfiString>,
 }
 
-assert_layout!(FfiQuotaDecision: size 96, align 8 { decision: 0, quota_scope: 24, downgrade_from: 32, downgrade_reason: 64 });
+assert_layout!(FfiQuotaDecision: size 96, align 8 {
+    decision: 0, quota_scope: 24, downgrade_from: 32, downgrade_reason: 64,
+});
 
 /// What was decided before a turn ran.
 #[repr(C)]

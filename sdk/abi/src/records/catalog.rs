@@ -72,7 +72,14 @@ pub struct FfiModelCatalogEntry {
     pub thread_summary_prompt: FfiString,
 }
 
-assert_layout!(FfiModelCatalogEntry: size 544, align 8 { model_id: 0, provider_model_id: 24, display_name: 48, description: 72, version: 96, provider_id: 120, provider_display_name: 144, icon: 168, tier: 192, enabled: 196, multimodal_capabilities: 200, context_window: 224, max_output_tokens: 228, max_input_tokens: 232, input_tokens_credit_multiplier_micro: 240, output_tokens_credit_multiplier_micro: 248, multiplier_display: 256, estimation_budgets: 280, max_retrieved_chunks_per_turn: 312, max_tool_calls: 316, general_config: 320, preference: 480, system_prompt: 496, thread_summary_prompt: 520 });
+assert_layout!(FfiModelCatalogEntry: size 544, align 8 {
+    model_id: 0, provider_model_id: 24, display_name: 48, description: 72, version: 96, provider_id: 120,
+    provider_display_name: 144, icon: 168, tier: 192, enabled: 196, multimodal_capabilities: 200,
+    context_window: 224, max_output_tokens: 228, max_input_tokens: 232, input_tokens_credit_multiplier_micro: 240,
+    output_tokens_credit_multiplier_micro: 248, multiplier_display: 256, estimation_budgets: 280,
+    max_retrieved_chunks_per_turn: 312, max_tool_calls: 316, general_config: 320, preference: 480,
+    system_prompt: 496, thread_summary_prompt: 520,
+});
 
 /// Numbers from which the tokens of a turn are estimated before it runs.
 #[repr(C)]
@@ -96,7 +103,11 @@ pub struct FfiEstimationBudgets {
     pub minimal_generation_floor: u32,
 }
 
-assert_layout!(FfiEstimationBudgets: size 32, align 4 { bytes_per_token_conservative: 0, fixed_overhead_tokens: 4, safety_margin_pct: 8, image_token_budget: 12, tool_surcharge_tokens: 16, web_search_surcharge_tokens: 20, code_interpreter_surcharge_tokens: 24, minimal_generation_floor: 28 });
+assert_layout!(FfiEstimationBudgets: size 32, align 4 {
+    bytes_per_token_conservative: 0, fixed_overhead_tokens: 4, safety_margin_pct: 8, image_token_budget: 12,
+    tool_surcharge_tokens: 16, web_search_surcharge_tokens: 20, code_interpreter_surcharge_tokens: 24,
+    minimal_generation_floor: 28,
+});
 
 /// How a user has ranked a model.
 #[repr(C)]

@@ -31,7 +31,9 @@ pub struct FfiTierLimits {
     pub limit_monthly_credits_micro: i64,
 }
 
-assert_layout!(FfiTierLimits: size 16, align 8 { limit_daily_credits_micro: 0, limit_monthly_credits_micro: 8 });
+assert_layout!(FfiTierLimits: size 16, align 8 {
+    limit_daily_credits_micro: 0, limit_monthly_credits_micro: 8,
+});
 
 /// Whether a user is licensed.
 #[repr(C)]

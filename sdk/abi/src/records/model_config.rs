@@ -32,7 +32,10 @@ pub struct FfiModelGeneralConfig {
     pub performance: FfiModelPerformance,
 }
 
-assert_layout!(FfiModelGeneralConfig: size 160, align 8 { config_type: 0, available_from: 24, max_file_size_mb: 40, api_params: 48, features: 104, input_type: 111, tool_support: 115, supported_endpoints: 121, token_policy: 136, performance: 152 });
+assert_layout!(FfiModelGeneralConfig: size 160, align 8 {
+    config_type: 0, available_from: 24, max_file_size_mb: 40, api_params: 48, features: 104, input_type: 111,
+    tool_support: 115, supported_endpoints: 121, token_policy: 136, performance: 152,
+});
 
 /// Sampling parameters sent to the provider.
 #[repr(C)]
@@ -50,7 +53,9 @@ pub struct FfiModelApiParams {
     pub stop: FfiVec<FfiString>,
 }
 
-assert_layout!(FfiModelApiParams: size 56, align 8 { temperature: 0, top_p: 8, frequency_penalty: 16, presence_penalty: 24, stop: 32 });
+assert_layout!(FfiModelApiParams: size 56, align 8 {
+    temperature: 0, top_p: 8, frequency_penalty: 16, presence_penalty: 24, stop: 32,
+});
 
 /// What the model supports at its provider.
 #[repr(C)]
@@ -72,7 +77,10 @@ pub struct FfiModelFeatures {
     pub chat_prefix_completion: bool,
 }
 
-assert_layout!(FfiModelFeatures: size 7, align 1 { streaming: 0, function_calling: 1, structured_output: 2, fine_tuning: 3, distillation: 4, fim_completion: 5, chat_prefix_completion: 6 });
+assert_layout!(FfiModelFeatures: size 7, align 1 {
+    streaming: 0, function_calling: 1, structured_output: 2, fine_tuning: 3, distillation: 4, fim_completion: 5,
+    chat_prefix_completion: 6,
+});
 
 /// What the model reads.
 #[repr(C)]
@@ -108,7 +116,9 @@ pub struct FfiModelToolSupport {
     pub mcp: bool,
 }
 
-assert_layout!(FfiModelToolSupport: size 6, align 1 { web_search: 0, file_search: 1, image_generation: 2, code_interpreter: 3, computer_use: 4, mcp: 5 });
+assert_layout!(FfiModelToolSupport: size 6, align 1 {
+    web_search: 0, file_search: 1, image_generation: 2, code_interpreter: 3, computer_use: 4, mcp: 5,
+});
 
 /// Which end points of the provider serve the model.
 #[repr(C)]
@@ -146,7 +156,11 @@ pub struct FfiModelSupportedEndpoints {
     pub completions: bool,
 }
 
-assert_layout!(FfiModelSupportedEndpoints: size 15, align 1 { chat_completions: 0, responses: 1, realtime: 2, assistants: 3, batch_api: 4, fine_tuning: 5, embeddings: 6, videos: 7, image_generation: 8, image_edit: 9, audio_speech_generation: 10, audio_transcription: 11, audio_translation: 12, moderations: 13, completions: 14 });
+assert_layout!(FfiModelSupportedEndpoints: size 15, align 1 {
+    chat_completions: 0, responses: 1, realtime: 2, assistants: 3, batch_api: 4, fine_tuning: 5, embeddings: 6,
+    videos: 7, image_generation: 8, image_edit: 9, audio_speech_generation: 10, audio_transcription: 11,
+    audio_translation: 12, moderations: 13, completions: 14,
+});
 
 /// What tokens cost, as fractions, for display; settlement uses the catalogue's integer multipliers.
 #[repr(C)]
@@ -158,7 +172,9 @@ pub struct FfiModelTokenPolicy {
     pub output_tokens_credit_multiplier: f64,
 }
 
-assert_layout!(FfiModelTokenPolicy: size 16, align 8 { input_tokens_credit_multiplier: 0, output_tokens_credit_multiplier: 8 });
+assert_layout!(FfiModelTokenPolicy: size 16, align 8 {
+    input_tokens_credit_multiplier: 0, output_tokens_credit_multiplier: 8,
+});
 
 /// How fast the model is, roughly.
 #[repr(C)]

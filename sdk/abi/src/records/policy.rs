@@ -35,7 +35,9 @@ pub struct FfiPolicySnapshot {
     pub kill_switches: FfiKillSwitches,
 }
 
-assert_layout!(FfiPolicySnapshot: size 56, align 8 { user_id: 0, policy_version: 16, model_catalog: 24, kill_switches: 48 });
+assert_layout!(FfiPolicySnapshot: size 56, align 8 {
+    user_id: 0, policy_version: 16, model_catalog: 24, kill_switches: 48,
+});
 
 /// Switches by which an operator turns features off for everybody.
 #[repr(C)]
@@ -55,4 +57,7 @@ pub struct FfiKillSwitches {
     pub disable_code_interpreter: bool,
 }
 
-assert_layout!(FfiKillSwitches: size 6, align 1 { disable_premium_tier: 0, force_standard_tier: 1, disable_web_search: 2, disable_file_search: 3, disable_images: 4, disable_code_interpreter: 5 });
+assert_layout!(FfiKillSwitches: size 6, align 1 {
+    disable_premium_tier: 0, force_standard_tier: 1, disable_web_search: 2, disable_file_search: 3,
+    disable_images: 4, disable_code_interpreter: 5,
+});

@@ -41,7 +41,11 @@ pub struct FfiUsageEvent {
     pub timestamp: FfiTime,
 }
 
-assert_layout!(FfiUsageEvent: size 256, align 8 { tenant_id: 0, user_id: 16, chat_id: 32, turn_id: 48, request_id: 64, effective_model: 80, selected_model: 104, terminal_state: 128, billing_outcome: 152, usage: 176, actual_credits_micro: 200, settlement_method: 208, policy_version_applied: 232, timestamp: 240 });
+assert_layout!(FfiUsageEvent: size 256, align 8 {
+    tenant_id: 0, user_id: 16, chat_id: 32, turn_id: 48, request_id: 64, effective_model: 80, selected_model: 104,
+    terminal_state: 128, billing_outcome: 152, usage: 176, actual_credits_micro: 200, settlement_method: 208,
+    policy_version_applied: 232, timestamp: 240,
+});
 
 /// Tokens that a turn used.
 #[repr(C)]

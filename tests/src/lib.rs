@@ -1,0 +1,17 @@
+//! What the tests of this workspace share: fixtures and strategies.
+//!
+//! | folder | what is in it |
+//! | --- | --- |
+//! | `fixtures` | data, one folder per source |
+//! | `src` | helpers (this library) |
+//! | `suite` | the tests, one program per file, named by what they show |
+
+use std::path::{Path, PathBuf};
+
+pub mod strategies;
+
+/// The path of a file or folder below `tests/fixtures`.
+#[must_use]
+pub fn fixtures(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}

@@ -1,0 +1,58 @@
+//! [`PluginDefinition`]: what an author states of a plugin.
+
+use std::future::Future;
+
+use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
+use serde::de::DeserializeOwned;
+
+use crate::context::PluginContext;
+use crate::plugin_error::PluginError;
+
+/// What an author states of a plugin. Implemented by [`export_plugin!`](crate::export_plugin) and
+/// [`define_plugin!`](crate::define_plugin), not by hand.
+pub trait PluginDefinition: Sized + Send + Sync + 'static {
+    /// The plugin's id: one GTS segment, such as `acme.audit._.jsonl.v1`.
+    const ID: &'static str;
+    /// Who makes it.
+    const VENDOR: &'static str;
+    /// Lower is preferred where a host selects one of several plugins.
+    const PRIORITY: i16;
+    /// The author's crate.
+    const PACKAGE: &'static str;
+    /// The version of the author's crate.
+    const VERSION: &'static str;
+    /// Whether [`create`](Self::create) and [`health`](Self::health) may run in a preflight process beside a serving
+    /// instance.
+    const PREFLIGHT_CREATE: bool = true;
+    /// Whether several instances may share the library's statics, so that a new generation needs no fresh mapping.
+    const REENTRANT: bool = false;
+    /// Whether [`health`](Self::health) is the author's.
+    const HAS_HEALTH: bool = false;
+    /// Whether [`shutdown`](Self::shutdown) is the author's.
+    const HAS_SHUTDOWN: bool = false;
+    /// The model-policy vtable, if that trait is served.
+    const MODEL_POLICY: Option<PluginModelPolicyRef>;
+    /// The audit vtable, if that trait is served.
+    const AUDIT: Option<PluginAuditRef>;
+
+    /// The type that implements the traits.
+    type Plugin: Send + Sync + 'static;
+    /// The type that `plugins.NAME.config` is read into.
+    type Config: DeserializeOwned + Send + 'static;
+
+    /// The constructor.
+    fn create(
+        context: PluginContext,
+        config: Self::Config,
+    ) -> impl Future<Output = Result<Self::Plugin, PluginError>> + Send;
+
+    /// The health check.
+    fn health(_plugin: &Self::Plugin) -> impl Future<Output = Result<(), PluginError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The hook at the end: flush what is not flushed.
+    fn shutdown(_plugin: &Self::Plugin) -> impl Future<Output = Result<(), PluginError>> + Send {
+        std::future::ready(Ok(()))
+    }
+}

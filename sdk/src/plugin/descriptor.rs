@@ -1,0 +1,187 @@
+//! The descriptor of a definition, as JSON made while the plugin compiles.
+//!
+//! `mini_chat_plugin_abi::descriptor` says what is in it and where it is put.
+
+use mini_chat_plugin_abi::descriptor::{ABI_MAJOR, ABI_VERSION, AUDIT, FORMAT, MODEL_POLICY};
+
+use super::definition::PluginDefinition;
+
+/// Most bytes that a descriptor may have.
+const CAPACITY: usize = 4096;
+
+/// A JSON text of a length known after compiling.
+#[derive(Clone, Copy, Debug)]
+pub struct DescriptorText {
+    bytes: [u8; CAPACITY],
+    len: usize,
+}
+
+impl DescriptorText {
+    /// The descriptor of `T`.
+    ///
+    /// # Panics
+    ///
+    /// While compiling, if the id is not a GTS segment, if no trait is served, or if a text is too long or has a quote,
+    /// a backslash or a control character in it.
+    #[must_use]
+    pub const fn of<T: PluginDefinition>() -> Self {
+        assert!(
+            super::gts::is_segment(T::ID),
+            "`id` must be one GTS segment, vendor.package.namespace.type.vMAJOR[.MINOR], in lower case: such as \
+             \"acme.audit._.jsonl.v1\""
+        );
+        assert!(
+            T::MODEL_POLICY.is_some() || T::AUDIT.is_some(),
+            "`serves` must name at least one of `model_policy` and `audit`"
+        );
+        let mut text = Self { bytes: [0; CAPACITY], len: 0 };
+        text.raw("{\"format\":");
+        text.number(FORMAT as i64);
+        text.raw(",\"requires\":[]");
+        text.pair("id", T::ID);
+        text.pair("version", T::VERSION);
+        text.pair("package", T::PACKAGE);
+        text.pair("vendor", T::VENDOR);
+        text.raw(",\"priority\":");
+        text.number(T::PRIORITY as i64);
+        text.raw(",\"abi\":{\"version\":");
+        text.string(ABI_VERSION);
+        text.raw(",\"majors\":[");
+        text.number(ABI_MAJOR as i64);
+        text.raw("]}");
+        text.pair("sdk", env!("CARGO_PKG_VERSION"));
+        text.raw(",\"kinds\":{");
+        if T::MODEL_POLICY.is_some() {
+            text.methods(MODEL_POLICY);
+        }
+        if T::AUDIT.is_some() {
+            if T::MODEL_POLICY.is_some() {
+                text.raw(",");
+            }
+            text.methods(AUDIT);
+        }
+        text.raw("}");
+        text.pair("target", env!("MINI_CHAT_SDK_TARGET"));
+        text.pair("compiler", env!("MINI_CHAT_SDK_COMPILER"));
+        text.pair("profile", env!("MINI_CHAT_SDK_PROFILE"));
+        text.pair("opt_level", env!("MINI_CHAT_SDK_OPT_LEVEL"));
+        text.pair("panic", if cfg!(panic = "unwind") { "unwind" } else { "abort" });
+        text.pair("heap", "host");
+        text.pair("preflight", if T::PREFLIGHT_CREATE { "create" } else { "open" });
+        text.raw(if T::REENTRANT { ",\"reentrant\":true" } else { ",\"reentrant\":false" });
+        text.raw(match (T::HAS_HEALTH, T::HAS_SHUTDOWN) {
+            (true, true) => ",\"hooks\":[\"health\",\"shutdown\"]}",
+            (true, false) => ",\"hooks\":[\"health\"]}",
+            (false, true) => ",\"hooks\":[\"shutdown\"]}",
+            (false, false) => ",\"hooks\":[]}",
+        });
+        text
+    }
+
+    /// The JSON text.
+    ///
+    /// # Panics
+    ///
+    /// Never: only whole texts are appended.
+    #[must_use]
+    pub const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => panic!("a descriptor is made of whole texts"),
+        }
+    }
+
+    /// Bytes of the text.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no text (never, for a descriptor made by [`of`](Self::of)).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The first `N` bytes; with `N` = [`len`](Self::len), the whole.
+    #[must_use]
+    pub const fn to_array<const N: usize>(&self) -> [u8; N] {
+        let mut out = [0; N];
+        let mut at = 0;
+        while at < N {
+            out[at] = self.bytes[at];
+            at += 1;
+        }
+        out
+    }
+
+    const fn raw(&mut self, text: &str) {
+        let text = text.as_bytes();
+        assert!(self.len + text.len() <= CAPACITY, "the descriptor is too long: shorten `vendor` or `id`");
+        let mut at = 0;
+        while at < text.len() {
+            self.bytes[self.len] = text[at];
+            self.len += 1;
+            at += 1;
+        }
+    }
+
+    const fn string(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(
+                bytes[at] >= b' ' && bytes[at] != b'"' && bytes[at] != b'\\',
+                "`vendor` must have no quote, backslash or control character in it"
+            );
+            at += 1;
+        }
+        self.raw("\"");
+        self.raw(text);
+        self.raw("\"");
+    }
+
+    const fn pair(&mut self, key: &str, value: &str) {
+        self.raw(",");
+        self.string(key);
+        self.raw(":");
+        self.string(value);
+    }
+
+    const fn methods(&mut self, (kind, methods): (&str, &[&str])) {
+        self.string(kind);
+        self.raw(":[");
+        let mut at = 0;
+        while at < methods.len() {
+            if at > 0 {
+                self.raw(",");
+            }
+            self.string(methods[at]);
+            at += 1;
+        }
+        self.raw("]");
+    }
+
+    const fn number(&mut self, value: i64) {
+        if value < 0 {
+            self.raw("-");
+        }
+        let mut rest = value.unsigned_abs();
+        let mut digits = [0_u8; 20];
+        let mut count = 0;
+        loop {
+            digits[count] = b'0' + (rest % 10) as u8;
+            count += 1;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        while count > 0 {
+            count -= 1;
+            assert!(self.len < CAPACITY, "the descriptor is too long");
+            self.bytes[self.len] = digits[count];
+            self.len += 1;
+        }
+    }
+}

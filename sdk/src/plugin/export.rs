@@ -1,0 +1,265 @@
+//! The macros by which an author says: this is my plugin.
+
+/// Makes the library a plugin: one call, in the crate that is compiled as a `cdylib`.
+///
+/// | key | what | |
+/// | --- | --- | --- |
+/// | `id` | one GTS segment, `vendor.package.namespace.type.vMAJOR[.MINOR]`; checked while compiling | required |
+/// | `vendor` | who makes it | required |
+/// | `priority` | `i16`; lower is preferred where a host selects one of several | required |
+/// | `serves` | the traits served: `[model_policy]`, `[audit]` or both | required |
+/// | `plugin` | the type that implements them | required |
+/// | `config` | the type that `plugins.NAME.config` is read into (serde `Deserialize`); without one: [`NoConfig`](crate::NoConfig) | required |
+/// | `create` | the constructor: `async fn(PluginContext, Config) -> Result<Plugin, PluginError>` | required |
+/// | `health` | `async fn(&Plugin) -> Result<(), PluginError>` | optional |
+/// | `shutdown` | `async fn(&Plugin) -> Result<(), PluginError>`: flush what is not flushed | optional |
+/// | `preflight` | `create` (default): the constructor may run in a check process beside a serving instance; `open`: it may not | optional |
+/// | `reentrant` | `true`: instances may share this library's statics (default `false`) | optional |
+///
+/// ```
+/// use mini_chat_plugin_sdk::prelude::*;
+///
+/// pub struct Hello;
+///
+/// #[async_trait]
+/// impl MiniChatAuditPluginClientV1 for Hello {
+///     async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+///         println!("turn {} used {}", event.turn_id, event.effective_model);
+///         Ok(())
+///     }
+///     async fn emit_turn_retry_audit(&self, _: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+///     async fn emit_turn_edit_audit(&self, _: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+///     async fn emit_turn_delete_audit(&self, _: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+/// }
+///
+/// export_plugin! {
+///     id: "acme.audit._.hello.v1", vendor: "acme", priority: 100,
+///     serves: [audit], plugin: Hello, config: NoConfig,
+///     create: |_context, _config| async { Ok(Hello) },
+/// }
+/// # fn main() {}
+/// ```
+///
+/// # What it adds to the crate
+///
+/// A type `ThisPlugin`, by which tests in the crate (and only there) can drive the plugin without loading it, see
+/// [`InProcessPlugin`](crate::InProcessPlugin). And, unless `cfg(test)`: the entry symbol, the descriptor section, and a
+/// `#[global_allocator]` that forwards to the host's heap.
+///
+/// # In which crate
+///
+/// The last three belong to the `.so` alone. A library that other Rust crates link as well must not have them:
+/// define the plugin there with [`define_plugin!`](crate::define_plugin), and call `export_plugin!(path::to::Definition)`
+/// in a second, one-line crate of type `cdylib`. **Never give a crate that calls `export_plugin!` both
+/// `crate-type = ["cdylib", "rlib"]`:** whatever links it statically would get the plugin's allocator.
+///
+/// A crate compiled with `panic = "abort"` does not compile: a panic could not be kept from the host.
+#[macro_export]
+macro_rules! export_plugin {
+    ($definition:path) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a mini-chat plugin needs `panic = \"unwind\"`: with \"abort\" a panic of the plugin would end its host; \
+             remove `panic = \"abort\"` from the profile"
+        );
+        $crate::__export! { $definition }
+    };
+    ($($body:tt)*) => {
+        $crate::define_plugin! {
+            /// This crate's plugin.
+            #[allow(dead_code, reason = "outside tests only the exported entry uses it")]
+            pub(crate) ThisPlugin { $($body)* }
+        }
+        $crate::export_plugin!(ThisPlugin);
+    };
+}
+
+/// Defines a plugin without exporting it: for a library that is linked statically, and exported by a second crate.
+///
+/// The keys are those of [`export_plugin!`](crate::export_plugin). The name is a type, to be given to
+/// [`InProcessPlugin::of`](crate::InProcessPlugin::of) and to `export_plugin!`.
+///
+/// ```
+/// # use mini_chat_plugin_sdk::prelude::*;
+/// # pub struct Hello;
+/// # #[async_trait]
+/// # impl MiniChatAuditPluginClientV1 for Hello {
+/// #     async fn emit_turn_audit(&self, _: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+/// #     async fn emit_turn_retry_audit(&self, _: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+/// #     async fn emit_turn_edit_audit(&self, _: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+/// #     async fn emit_turn_delete_audit(&self, _: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> { Ok(()) }
+/// # }
+/// # impl Hello { async fn create(_: PluginContext, _: NoConfig) -> Result<Hello, PluginError> { Ok(Hello) } }
+/// define_plugin! {
+///     /// Says hello.
+///     pub HelloPlugin {
+///         id: "acme.audit._.hello.v1", vendor: "acme", priority: 100,
+///         serves: [audit], plugin: Hello, config: NoConfig, create: Hello::create,
+///     }
+/// }
+/// let linked = InProcessPlugin::of::<HelloPlugin>();
+/// assert!(linked.descriptor().contains("acme.audit._.hello.v1"));
+/// ```
+#[macro_export]
+macro_rules! define_plugin {
+    ($(#[$meta:meta])* $visibility:vis $name:ident { $($body:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy)]
+        $visibility struct $name;
+
+        impl $crate::__private::PluginDefinition for $name {
+            const PACKAGE: &'static str = ::core::env!("CARGO_PKG_NAME");
+            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+            $crate::__items! { $($body)* }
+        }
+
+        // The descriptor's checks run while compiling, also where the plugin is only linked.
+        const _: () = assert!(!$crate::__private::DescriptorText::of::<$name>().is_empty());
+    };
+}
+
+/// One associated item per key, in any order.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __items {
+    () => {};
+    (id: $value:expr $(, $($rest:tt)*)?) => {
+        const ID: &'static str = $value;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (vendor: $value:expr $(, $($rest:tt)*)?) => {
+        const VENDOR: &'static str = $value;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (priority: $value:expr $(, $($rest:tt)*)?) => {
+        const PRIORITY: i16 = $value;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (serves: [$($kind:ident),* $(,)?] $(, $($rest:tt)*)?) => {
+        const MODEL_POLICY: ::core::option::Option<$crate::__private::PluginModelPolicyRef> =
+            $crate::__serves!(model_policy [$($kind)*]);
+        const AUDIT: ::core::option::Option<$crate::__private::PluginAuditRef> = $crate::__serves!(audit [$($kind)*]);
+        $crate::__items! { $($($rest)*)? }
+    };
+    (plugin: $type:ty $(, $($rest:tt)*)?) => {
+        type Plugin = $type;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (config: $type:ty $(, $($rest:tt)*)?) => {
+        type Config = $type;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (create: $function:expr $(, $($rest:tt)*)?) => {
+        fn create(
+            context: $crate::PluginContext,
+            config: Self::Config,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Self::Plugin, $crate::PluginError>,
+        > + ::core::marker::Send {
+            ($function)(context, config)
+        }
+        $crate::__items! { $($($rest)*)? }
+    };
+    (health: $function:expr $(, $($rest:tt)*)?) => {
+        const HAS_HEALTH: bool = true;
+        fn health(
+            plugin: &Self::Plugin,
+        ) -> impl ::core::future::Future<Output = ::core::result::Result<(), $crate::PluginError>> + ::core::marker::Send
+        {
+            ($function)(plugin)
+        }
+        $crate::__items! { $($($rest)*)? }
+    };
+    (shutdown: $function:expr $(, $($rest:tt)*)?) => {
+        const HAS_SHUTDOWN: bool = true;
+        fn shutdown(
+            plugin: &Self::Plugin,
+        ) -> impl ::core::future::Future<Output = ::core::result::Result<(), $crate::PluginError>> + ::core::marker::Send
+        {
+            ($function)(plugin)
+        }
+        $crate::__items! { $($($rest)*)? }
+    };
+    (preflight: create $(, $($rest:tt)*)?) => {
+        const PREFLIGHT_CREATE: bool = true;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (preflight: open $(, $($rest:tt)*)?) => {
+        const PREFLIGHT_CREATE: bool = false;
+        $crate::__items! { $($($rest)*)? }
+    };
+    (reentrant: $value:literal $(, $($rest:tt)*)?) => {
+        const REENTRANT: bool = $value;
+        $crate::__items! { $($($rest)*)? }
+    };
+    ($key:ident $($rest:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "`", ::core::stringify!($key), "` is not a key of a plugin, or its value has the wrong form; the keys are \
+             id, vendor, priority, serves: [model_policy, audit], plugin, config, create, and optionally health, \
+             shutdown, preflight: create|open, reentrant: true|false"
+        ));
+    };
+}
+
+/// The vtable of a kind, if it stands in the list.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __serves {
+    ($kind:ident []) => { ::core::option::Option::None };
+    (model_policy [model_policy $($rest:ident)*]) => {
+        ::core::option::Option::Some($crate::__private::model_policy::<Self>())
+    };
+    (audit [audit $($rest:ident)*]) => { ::core::option::Option::Some($crate::__private::audit::<Self>()) };
+    ($kind:ident [model_policy $($rest:ident)*]) => { $crate::__serves!($kind [$($rest)*]) };
+    ($kind:ident [audit $($rest:ident)*]) => { $crate::__serves!($kind [$($rest)*]) };
+    ($kind:ident [$other:ident $($rest:ident)*]) => {
+        ::core::compile_error!(::core::concat!(
+            "`", ::core::stringify!($other), "` is not a trait that a plugin can serve: `model_policy` or `audit`"
+        ))
+    };
+}
+
+/// What only a shared object has: entry, descriptor, allocator.
+#[cfg(mini_chat_elf)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($definition:path) => {
+        #[cfg(not(test))]
+        const _: () = {
+            #[global_allocator]
+            static HEAP: $crate::__private::HostHeap = $crate::__private::HostHeap;
+
+            const TEXT: $crate::__private::DescriptorText = $crate::__private::DescriptorText::of::<$definition>();
+
+            #[used]
+            #[unsafe(link_section = ".mini_chat_plugin")]
+            static DESCRIPTOR: [u8; TEXT.len()] = TEXT.to_array();
+
+            static MODULE: $crate::__private::ModuleCell = $crate::__private::ModuleCell::new();
+
+            unsafe extern "C" fn module(major: u32) -> *const ::core::ffi::c_void {
+                MODULE.get::<$definition>(major)
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn mini_chat_plugin_entry(
+                args: *const $crate::__private::EntryArgs,
+                reply: *mut $crate::__private::EntryReply,
+            ) {
+                // SAFETY: the host calls the entry by its contract.
+                unsafe { $crate::__private::enter(args, reply, module) }
+            }
+        };
+    };
+}
+
+/// On systems without ELF there is nothing to export: the plugin can be linked statically.
+#[cfg(not(mini_chat_elf))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($definition:path) => {
+        const _: () = assert!(!$crate::__private::DescriptorText::of::<$definition>().is_empty());
+    };
+}

@@ -1,1 +1,3 @@
 //! Load mini-chat plugins at run time.
+
+pub mod method;

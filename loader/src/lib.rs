@@ -1,3 +1,5 @@
 //! Load mini-chat plugins at run time.
 
+pub mod config;
+pub mod error;
 pub mod method;

@@ -1,0 +1,68 @@
+//! `[host]`: what concerns all plugins of a host.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::section::{self, Section};
+use super::source::Report;
+
+/// The keys of `[host]`.
+pub(crate) const KEYS: &[&str] = &["image_dir", "allow_needed", "trusted_uids", "shutdown"];
+
+/// `[host]`, read and checked. `Default` gives that of an absent section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HostSection {
+    /// Where private copies of plugins are mapped from. `None`: the host looks for a place itself.
+    pub image_dir: Option<PathBuf>,
+    /// Libraries that plugins may need besides those that every plugin may need: file names, as in `DT_NEEDED`.
+    pub allow_needed: Vec<String>,
+    /// Owners of plugin files that are trusted besides root and the host's own user.
+    pub trusted_uids: Vec<u32>,
+    /// Limit of the whole shutdown; 25 s.
+    pub shutdown: Duration,
+}
+
+impl Default for HostSection {
+    fn default() -> Self {
+        Self {
+            image_dir: None,
+            allow_needed: Vec::new(),
+            trusted_uids: Vec::new(),
+            shutdown: Duration::from_secs(25),
+        }
+    }
+}
+
+impl HostSection {
+    pub(crate) fn read(report: &mut Report<'_>, base: &Path, section: &Section<'_>) -> Self {
+        section.refuse_unknown(report);
+        // The highest number means "nobody in particular" to the system.
+        let uids = 0..=i64::from(u32::MAX) - 1;
+        let soname = |name: &str| !name.is_empty() && !name.contains(['/', '\0']);
+        Self {
+            image_dir: section.path(report, "image_dir", base),
+            allow_needed: section
+                .list(report, "allow_needed", |report, value, key| {
+                    section::string(
+                        report,
+                        value,
+                        key,
+                        "file name of a library such as \"libz.so.1\"",
+                        soname,
+                    )
+                    .map(str::to_owned)
+                })
+                .unwrap_or_default(),
+            trusted_uids: section
+                .list(report, "trusted_uids", |report, value, key| {
+                    section::integer(report, value, key, uids.clone())
+                        .and_then(|uid| u32::try_from(uid).ok())
+                })
+                .unwrap_or_default(),
+            shutdown: section
+                .duration(report, "shutdown")
+                .unwrap_or(Self::default().shutdown),
+        }
+    }
+}

@@ -18,6 +18,11 @@ impl ConvertError {
         Self { field: Cow::Borrowed(""), problem }
     }
 
+    #[cold]
+    pub(super) fn unknown_value(value: u32) -> Self {
+        Self::new(format!("unknown value {value}"))
+    }
+
     /// The same, seen from the struct that has the value in `field`.
     #[cold]
     pub(super) fn in_field(self, field: &'static str) -> Self {

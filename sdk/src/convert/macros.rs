@@ -1,6 +1,6 @@
 //! The two macros that make all conversions of structs and enumerations.
 
-/// Both conversions of a struct, and the heap of its record.
+/// Both conversions of a struct, the check and the heap of its record.
 ///
 /// The patterns name every field of either side, and so do the literals: a field that only one side has, or that is not
 /// listed, does not compile.
@@ -16,14 +16,22 @@ macro_rules! record {
             }
 
             #[inline]
-            fn from_record(record: $record) -> Result<Self, $crate::convert::ConvertError> {
+            fn from_checked(record: $record) -> Self {
                 let $record { $($field),+ } = record;
-                Ok(Self {
-                    $($field: match $crate::convert::Domain::from_record($field) {
-                        Ok(value) => value,
-                        Err(error) => return Err(error.in_field(stringify!($field))),
-                    }),+
-                })
+                Self { $($field: $crate::convert::Domain::from_checked($field)),+ }
+            }
+        }
+
+        impl $crate::convert::Check for $record {
+            #[inline]
+            fn check(&self) -> Result<(), $crate::convert::ConvertError> {
+                let Self { $($field),+ } = self;
+                $(
+                    if let Err(error) = $crate::convert::Check::check($field) {
+                        return Err(error.in_field(stringify!($field)));
+                    }
+                )+
+                Ok(())
             }
         }
 
@@ -37,27 +45,38 @@ macro_rules! record {
     };
 }
 
-/// Both conversions of an enumeration.
+/// Both conversions of an enumeration, and the check of its record.
 ///
 /// Outwards the `match` is closed: a domain value without a number does not compile. Inwards a number without a domain
 /// value is an error that names it.
 macro_rules! enumeration {
-    ($domain:ident as $record:ident { $($value:ident = $number:ident),+ $(,)? }) => {
+    ($domain:ident as $record:ident { $first:ident = $one:ident $(, $value:ident = $number:ident)* $(,)? }) => {
         impl $crate::convert::Domain for $domain {
             type Record = $record;
 
             #[inline]
             fn into_record(self) -> $record {
                 match self {
-                    $(Self::$value => $record::$number,)+
+                    Self::$first => $record::$one,
+                    $(Self::$value => $record::$number,)*
                 }
             }
 
             #[inline]
-            fn from_record(record: $record) -> Result<Self, $crate::convert::ConvertError> {
+            fn from_checked(record: $record) -> Self {
                 match record {
-                    $($record::$number => Ok(Self::$value),)+
-                    $record { value } => Err($crate::convert::ConvertError::new(format!("unknown value {value}"))),
+                    $($record::$number => Self::$value,)*
+                    _ => Self::$first,
+                }
+            }
+        }
+
+        impl $crate::convert::Check for $record {
+            #[inline]
+            fn check(&self) -> Result<(), $crate::convert::ConvertError> {
+                match *self {
+                    $record::$one $(| $record::$number)* => Ok(()),
+                    $record { value } => Err($crate::convert::ConvertError::unknown_value(value)),
                 }
             }
         }

@@ -6,7 +6,7 @@ use mini_chat_plugin_abi::scalar::{FfiTime, FfiUuid};
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use crate::convert::{ConvertError, Domain};
+use crate::convert::Domain;
 
 macro_rules! as_is {
     ($($ty:ty)+) => {
@@ -19,8 +19,8 @@ macro_rules! as_is {
             }
 
             #[inline]
-            fn from_record(record: $ty) -> Result<Self, ConvertError> {
-                Ok(record)
+            fn from_checked(record: $ty) -> Self {
+                record
             }
         })+
     };
@@ -37,8 +37,8 @@ impl Domain for String {
     }
 
     #[inline]
-    fn from_record(record: FfiString) -> Result<Self, ConvertError> {
-        Ok(record.into())
+    fn from_checked(record: FfiString) -> Self {
+        record.into()
     }
 }
 
@@ -51,8 +51,8 @@ impl Domain for Uuid {
     }
 
     #[inline]
-    fn from_record(record: FfiUuid) -> Result<Self, ConvertError> {
-        Ok(Uuid::from_bytes(record.bytes))
+    fn from_checked(record: FfiUuid) -> Self {
+        Uuid::from_bytes(record.bytes)
     }
 }
 
@@ -69,32 +69,21 @@ impl Domain for OffsetDateTime {
     }
 
     #[inline]
-    fn from_record(record: FfiTime) -> Result<Self, ConvertError> {
+    fn from_checked(record: FfiTime) -> Self {
         let FfiTime { unix_seconds, nanoseconds, offset_seconds } = record;
-        let Ok(offset) = UtcOffset::from_whole_seconds(offset_seconds) else {
-            return Err(out_of_range("offset_seconds", offset_seconds.into()));
-        };
-        // The wall clock is what must be in range: within a day of either end of time the same moment in UTC is not.
-        let time = unix_seconds
-            .checked_add(offset_seconds.into())
-            .and_then(|wall_clock| OffsetDateTime::from_unix_timestamp(wall_clock).ok());
-        let Some(time) = time else {
-            return Err(out_of_range("unix_seconds", unix_seconds));
-        };
-        match time.replace_nanosecond(nanoseconds) {
-            Ok(time) => Ok(time.replace_offset(offset)),
-            Err(_) => Err(out_of_range("nanoseconds", nanoseconds.into())),
-        }
+        let offset = UtcOffset::from_whole_seconds(offset_seconds).unwrap_or(UtcOffset::UTC);
+        // By way of the wall clock, which is in range where the same moment in UTC may not be.
+        let wall_clock = unix_seconds.saturating_add(offset_seconds.into());
+        let time = OffsetDateTime::from_unix_timestamp(wall_clock).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        time.replace_nanosecond(nanoseconds).unwrap_or(time).replace_offset(offset)
     }
-}
-
-#[cold]
-fn out_of_range(part: &str, value: i64) -> ConvertError {
-    ConvertError::new(format!("{part} {value} out of range"))
 }
 
 impl<T: Domain> Domain for Vec<T> {
     type Record = FfiVec<T::Record>;
+
+    // `collect` reuses the allocation if the new elements fit into it: always inwards, where records are never smaller
+    // than domain values, outwards for elements of the same size.
 
     #[inline]
     fn into_record(self) -> Self::Record {
@@ -102,9 +91,8 @@ impl<T: Domain> Domain for Vec<T> {
     }
 
     #[inline]
-    fn from_record(record: Self::Record) -> Result<Self, ConvertError> {
-        let elements = Vec::from(record).into_iter().enumerate();
-        elements.map(|(index, element)| T::from_record(element).map_err(|e| e.at_index(index))).collect()
+    fn from_checked(record: Self::Record) -> Self {
+        Vec::from(record).into_iter().map(T::from_checked).collect()
     }
 }
 
@@ -120,10 +108,10 @@ impl<T: Domain> Domain for Option<T> {
     }
 
     #[inline]
-    fn from_record(record: Self::Record) -> Result<Self, ConvertError> {
+    fn from_checked(record: Self::Record) -> Self {
         match record {
-            ROption::RSome(value) => T::from_record(value).map(Some),
-            ROption::RNone => Ok(None),
+            ROption::RSome(value) => Some(T::from_checked(value)),
+            ROption::RNone => None,
         }
     }
 }

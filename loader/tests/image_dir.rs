@@ -244,6 +244,16 @@ fn opening_at_the_same_time_never_fails() {
 }
 
 #[test]
+fn a_folder_that_vanished_is_an_error_of_that_store_only() {
+    let (_source, image) = image();
+    let base = tempfile::tempdir().unwrap();
+    let dir = explicit(base.path()).unwrap();
+    fs::remove_dir_all(dir.folder().unwrap()).unwrap();
+    let error = dir.store("x", &image).unwrap_err();
+    assert_eq!((error.kind(), error.path()), ("image-dir-io", image.path()));
+}
+
+#[test]
 fn noexec_is_found_by_trying() {
     if !in_mount_namespace("noexec_is_found_by_trying") {
         return;

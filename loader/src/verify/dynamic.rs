@@ -63,6 +63,7 @@ impl<'a> Dynamic<'a> {
             return Err(elf.malformed("no dynamic strings or symbols".into()));
         }
         dynamic.check_against_sections(elf)?;
+        dynamic.check_names(elf)?;
         Ok(dynamic)
     }
 
@@ -122,6 +123,28 @@ impl<'a> Dynamic<'a> {
                     "section {} is not in the dynamic section",
                     section.name
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A symbol that has a name has one of at least a character: else the strings have a hole.
+    fn check_names(&self, elf: &Elf<'a>) -> Result<(), LoadError> {
+        for index in 0..self.symbol_count() {
+            let name = self
+                .symbol(index)
+                .map_or(0, |symbol| u64::from(symbol.name));
+            match self.raw_string(name) {
+                _ if name == 0 => {}
+                Some(b"") => {
+                    let at = self
+                        .get(elf::DT_STRTAB)
+                        .and_then(|start| start.checked_add(name));
+                    let range = at.and_then(|at| elf.file_range(at, 1));
+                    return Err(elf.hole(range.map_or(0, |range| range.start), ".dynstr"));
+                }
+                Some(_) => {}
+                None => return Err(elf.malformed(format!("the name of symbol {index} has no end"))),
             }
         }
         Ok(())

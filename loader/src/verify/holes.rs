@@ -17,7 +17,8 @@ const PAGE: usize = 4096;
 /// Tables in which no whole page, nor the part of a page longer than this, is zero in a sound file.
 const TABLES: &[(&str, usize)] = &[
     (".dynsym", 64),
-    (".dynstr", 64),
+    // A tool that removed an rpath leaves its length in zeros; shorter holes show as nameless symbols.
+    (".dynstr", 1024),
     (".gnu.hash", 1024),
     // A linker may leave a few empty entries at the end.
     (".rela.dyn", 192),

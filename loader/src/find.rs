@@ -35,10 +35,7 @@ impl Candidate {
 pub fn candidates(dirs: &[PathBuf]) -> Result<Vec<Candidate>, LoadError> {
     let mut all: Vec<Candidate> = Vec::new();
     for dir in dirs {
-        let unreadable = |error| LoadError::DirectoryUnreadable {
-            path: dir.clone(),
-            error,
-        };
+        let unreadable = |error| LoadError::DirectoryUnreadable { path: dir.clone(), error };
         let mut here = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;

@@ -1,15 +1,48 @@
-//! Load mini-chat plugins at run time.
+//! Load mini-chat plugins at run time, and call them as async trait objects.
 //!
-//! From a file to bytes that may be mapped, each state a type that only the one before can make:
+//! The life of a plugin, each state a type that only the one before can make:
 //!
 //! 1. [`find`]: a directory entry becomes a [`find::Candidate`];
 //! 2. [`verify`]: its bytes, read once ([`verify::ReadImage`]), are judged without executing anything
 //!    ([`verify::VerifiedImage`]);
-//! 3. [`image_dir`]: the very same bytes are written to a private file ([`image_dir::StoredImage`]).
+//! 3. [`image_dir`]: the very same bytes are written to a private file ([`image_dir::StoredImage`]);
+//! 4. `open`: that file is mapped (`MappedImage`), its entry called, the layouts compared both ways (`OpenedImage`);
+//! 5. `instance`: an instance is opened with its configuration (`OpenedInstance`), created and found healthy (`Instance`);
+//! 6. `slot`: it serves under its name; handles point at the slot ([`PluginHost::model_policy`], [`PluginHost::audit`]);
+//! 7. [`PluginHost::shutdown`]: drain, shutdown hook, close. A mapped library stays mapped.
+//!
+//! | to know | see |
+//! | --- | --- |
+//! | which plugins with which settings | [`config`] |
+//! | how a call crosses | `call`, `client` |
+//! | how cancellation crosses | `cancel` |
+//! | how plugins share the host's heap | `heap` |
+//! | what plugins may ask of the host | `services` |
+//! | which thread keeps time | `housekeeping` |
 
+mod builder;
+mod call;
+mod cancel;
+mod client;
 pub mod config;
+mod counter;
 pub mod error;
 pub mod find;
+mod heap;
+mod host;
+mod housekeeping;
 pub mod image_dir;
+mod instance;
+mod library;
 pub mod method;
+mod open;
+mod services;
+mod slot;
+mod start;
+mod status;
 pub mod verify;
+
+pub use builder::{OnFailure, PluginHostBuilder};
+pub use call::CallOptions;
+pub use host::PluginHost;
+pub use status::{EndedPlugin, HostStatus, InstanceStatus, PluginStatus, RefusedFile, ShutdownReport};

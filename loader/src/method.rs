@@ -138,15 +138,8 @@ mod tests {
 
     #[test]
     fn five_policy_methods_and_four_audit_methods() {
-        let audit = Method::ALL
-            .into_iter()
-            .filter(|m| m.kind() == Kind::Audit)
-            .count();
+        let audit = Method::ALL.into_iter().filter(|m| m.kind() == Kind::Audit).count();
         assert_eq!((Method::ALL.len() - audit, audit), (5, 4));
-        assert!(
-            Method::ALL
-                .into_iter()
-                .all(|m| m.name().ends_with("_audit") == (m.kind() == Kind::Audit))
-        );
+        assert!(Method::ALL.into_iter().all(|m| m.name().ends_with("_audit") == (m.kind() == Kind::Audit)));
     }
 }

@@ -17,10 +17,7 @@ fn truncated_anywhere() {
         assert_eq!(error.kind(), "truncated", "at {len}: {error}");
         if len >= 64 {
             let text = error.to_string();
-            assert!(
-                text.contains(&format!("need {} bytes", bytes.len())),
-                "{text}"
-            );
+            assert!(text.contains(&format!("need {} bytes", bytes.len())), "{text}");
             assert!(text.contains(&format!("found {len}")), "{text}");
         }
     }
@@ -47,11 +44,7 @@ fn holes_in_the_middle() {
     ];
     let mut pages = std::collections::BTreeSet::new();
     for name in checked {
-        let (at, len) = file
-            .section_by_name(name)
-            .unwrap_or_else(|| panic!("{name}"))
-            .file_range()
-            .unwrap();
+        let (at, len) = file.section_by_name(name).unwrap_or_else(|| panic!("{name}")).file_range().unwrap();
         let (first, last) = (at.div_ceil(4096), (at + len) / 4096);
         // Pages inside the section; for a small one the page it stands in.
         pages.extend(first..last.max(first));
@@ -68,10 +61,7 @@ fn holes_in_the_middle() {
         changed[at..end].fill(0);
         let error = verify_bytes(dir.path(), &changed).expect_err(&format!("page {page}"));
         holes += usize::from(error.kind() == "holes");
-        assert!(
-            page == 0 || ["holes", "malformed"].contains(&error.kind()),
-            "page {page}: {error}"
-        );
+        assert!(page == 0 || ["holes", "malformed"].contains(&error.kind()), "page {page}: {error}");
     }
     assert!(holes >= 10, "{holes} named as holes");
 
@@ -79,27 +69,16 @@ fn holes_in_the_middle() {
     let mut changed = bytes.clone();
     let third = bytes.len() / 3;
     changed[third..2 * third].fill(0);
-    assert_eq!(
-        verify_bytes(dir.path(), &changed).unwrap_err().kind(),
-        "holes"
-    );
+    assert_eq!(verify_bytes(dir.path(), &changed).unwrap_err().kind(), "holes");
 }
 
 #[test]
 fn zeros_in_data_are_no_hole() {
     let dir = tempfile::tempdir().unwrap();
     // `zeros` of the fixture is four pages of .rodata; the layout below puts them into the executable segment.
-    let path = plugin_with(
-        dir.path(),
-        &descriptor().to_string(),
-        &["-Wl,-z,noseparate-code"],
-    );
+    let path = plugin_with(dir.path(), &descriptor().to_string(), &["-Wl,-z,noseparate-code"]);
     let bytes = fs::read(&path).unwrap();
-    assert!(
-        bytes
-            .chunks(4096)
-            .any(|page| page.len() == 4096 && page.iter().all(|&b| b == 0))
-    );
+    assert!(bytes.chunks(4096).any(|page| page.len() == 4096 && page.iter().all(|&b| b == 0)));
     verify(&path).unwrap();
 }
 

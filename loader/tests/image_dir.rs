@@ -24,10 +24,7 @@ fn explicit(dir: &Path) -> Result<ImageDir, ImageDirError> {
 
 fn problem(dir: &Path) -> &'static str {
     match explicit(dir).expect_err("must be unusable") {
-        ImageDirError::Unusable {
-            dir: named,
-            problem,
-        } => {
+        ImageDirError::Unusable { dir: named, problem } => {
             assert_eq!(named, dir);
             problem.kind()
         }
@@ -36,10 +33,8 @@ fn problem(dir: &Path) -> &'static str {
 }
 
 fn entries(dir: &Path) -> Vec<String> {
-    let mut all: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut all: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     all.sort();
     all
 }
@@ -59,20 +54,8 @@ fn the_very_bytes_in_a_private_file() {
     assert_eq!(entries(&folder), [".lock"], "the probe is gone");
 
     let stored = dir.store("acme.audit._.jsonl.v1", &image).unwrap();
-    let name = stored
-        .path()
-        .file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        name.starts_with(&format!(
-            "acme.audit._.jsonl.v1-{}-",
-            image.digest().short()
-        )),
-        "{name}"
-    );
+    let name = stored.path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(name.starts_with(&format!("acme.audit._.jsonl.v1-{}-", image.digest().short())), "{name}");
     assert!(name.ends_with(".so"));
     assert_eq!(stored.path().metadata().unwrap().mode() & 0o7777, 0o400);
     assert_eq!(fs::read(stored.path()).unwrap(), image.bytes());
@@ -83,9 +66,7 @@ fn the_very_bytes_in_a_private_file() {
     let (one, two) = (load(stored.path()), load(again.path()));
     let entry = |library: &libloading::Library| unsafe {
         // SAFETY: only the address is taken.
-        *library
-            .get::<unsafe extern "C" fn(u32) -> i32>(b"mini_chat_plugin_entry")
-            .unwrap() as usize
+        *library.get::<unsafe extern "C" fn(u32) -> i32>(b"mini_chat_plugin_entry").unwrap() as usize
     };
     assert_ne!(entry(&one), entry(&two));
 
@@ -103,23 +84,12 @@ fn hostile_names_stay_in_the_folder() {
     let (_source, image) = image();
     let base = tempfile::tempdir().unwrap();
     let dir = explicit(base.path()).unwrap();
-    for stem in [
-        "../../evil",
-        "",
-        ".hidden",
-        "-rf",
-        "ä b\n$(x)",
-        &"long".repeat(200),
-    ] {
+    for stem in ["../../evil", "", ".hidden", "-rf", "ä b\n$(x)", &"long".repeat(200)] {
         let stored = dir.store(stem, &image).unwrap();
         assert_eq!(stored.path().parent(), dir.folder(), "{stem:?}");
         let name = stored.path().file_name().unwrap().to_str().unwrap();
         assert!(!name.starts_with(['.', '-']) && name.len() < 150, "{name}");
-        assert!(
-            name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)),
-            "{name}"
-        );
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{name}");
     }
 }
 
@@ -132,17 +102,8 @@ fn memory_is_sealed_and_loads() {
     assert_eq!(fs::read(stored.path()).unwrap(), image.bytes());
     let seals = rustix::fs::fcntl_get_seals(fs::File::open(stored.path()).unwrap()).unwrap();
     use rustix::fs::SealFlags;
-    assert_eq!(
-        seals & SealFlags::all(),
-        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
-    );
-    assert!(
-        fs::OpenOptions::new()
-            .write(true)
-            .open(stored.path())
-            .and_then(|f| f.set_len(0))
-            .is_err()
-    );
+    assert_eq!(seals & SealFlags::all(), SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL);
+    assert!(fs::OpenOptions::new().write(true).open(stored.path()).and_then(|f| f.set_len(0)).is_err());
     let library = load(stored.path());
     let kept = stored.keep();
     assert!(kept.path().exists(), "the descriptor stays open");
@@ -191,31 +152,19 @@ fn stale_folders_are_removed() {
     // Things that only look like ours.
     let precious = tempfile::tempdir().unwrap();
     fs::write(precious.path().join("precious"), b"x").unwrap();
-    symlink(
-        precious.path(),
-        base.path().join("mini-chat-plugins-1-link"),
-    )
-    .unwrap();
+    symlink(precious.path(), base.path().join("mini-chat-plugins-1-link")).unwrap();
     fs::create_dir(base.path().join("mini-chat-plugins-2-nolock")).unwrap();
     fs::write(base.path().join("mini-chat-plugins-2-nolock/file"), b"x").unwrap();
     fs::write(base.path().join("mini-chat-plugins-3-file"), b"x").unwrap();
     fs::create_dir(base.path().join("other")).unwrap();
-    let others = [
-        "mini-chat-plugins-1-link",
-        "mini-chat-plugins-2-nolock",
-        "mini-chat-plugins-3-file",
-        "other",
-    ];
+    let others = ["mini-chat-plugins-1-link", "mini-chat-plugins-2-nolock", "mini-chat-plugins-3-file", "other"];
 
     let dir = explicit(base.path()).unwrap();
     assert!(base.path().join(&theirs[0]).exists(), "its process lives");
     drop(dir);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(
-        base.path().join(&theirs[0]).exists(),
-        "killed, it could not clean up"
-    );
+    assert!(base.path().join(&theirs[0]).exists(), "killed, it could not clean up");
     drop(explicit(base.path()).unwrap());
     assert_eq!(entries(base.path()), others);
     assert!(precious.path().join("precious").exists());
@@ -278,18 +227,9 @@ fn read_only_at_start_and_later() {
     mount(&["--bind", &folder, &folder]);
     mount(&["-o", "remount,bind,ro", &folder]);
     let error = dir.store("x", &image).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.path()),
-        ("image-dir-read-only", image.path())
-    );
+    assert_eq!((error.kind(), error.path()), ("image-dir-read-only", image.path()));
     assert!(error.to_string().contains(&folder), "{error}");
-    assert!(
-        Command::new("umount")
-            .arg(&folder)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("umount").arg(&folder).status().unwrap().success());
     drop(dir);
     mount_tmpfs_again(base.path(), "ro");
     assert_eq!(problem(base.path()), "read-only");
@@ -302,11 +242,7 @@ fn mount_tmpfs_again(dir: &Path, options: &str) {
 
 fn mount(args: &[&str]) {
     let run = Command::new("mount").args(args).output().unwrap();
-    assert!(
-        run.status.success(),
-        "mount {args:?}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    assert!(run.status.success(), "mount {args:?}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
 #[test]
@@ -319,15 +255,9 @@ fn full_at_start_and_later() {
     mount_tmpfs(base.path(), "size=64k,mode=700");
     let dir = explicit(base.path()).unwrap();
     let error = dir.store("x", &image).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.path()),
-        ("image-dir-full", image.path())
-    );
+    assert_eq!((error.kind(), error.path()), ("image-dir-full", image.path()));
     let text = error.to_string();
-    assert!(
-        text.contains(&format!("{} bytes needed", image.size())) && text.contains("65536 free"),
-        "{text}"
-    );
+    assert!(text.contains(&format!("{} bytes needed", image.size())) && text.contains("65536 free"), "{text}");
     assert_eq!(entries(dir.folder().unwrap()), [".lock"], "no partial file");
 
     // One failure spoils nothing: with more room the same directory works.
@@ -352,15 +282,9 @@ fn automatic_falls_back() {
             mount_tmpfs(Path::new("/tmp"), "noexec,mode=1777");
         }
         let dir = ImageDir::open(ImageDirChoice::Automatic).unwrap();
-        let base = dir
-            .folder()
-            .map(|f| f.parent().unwrap().display().to_string());
+        let base = dir.folder().map(|f| f.parent().unwrap().display().to_string());
         assert_eq!(base.as_deref().unwrap_or("memory"), place);
-        let found: Vec<_> = dir
-            .passed_over()
-            .iter()
-            .map(|(d, p)| format!("{}:{}", d.display(), p.kind()))
-            .collect();
+        let found: Vec<_> = dir.passed_over().iter().map(|(d, p)| format!("{}:{}", d.display(), p.kind())).collect();
         assert_eq!(found.join(","), passed_over);
         return;
     }
@@ -368,58 +292,23 @@ fn automatic_falls_back() {
     let (one, two) = (one.path().to_str().unwrap(), two.path().to_str().unwrap());
     let run = |command: &str, cache: Option<&str>, tmp: Option<&str>, expect: &str| {
         let program: PathBuf = std::env::current_exe().unwrap();
-        let mut words = command
-            .split_whitespace()
-            .map(PathBuf::from)
-            .chain([program]);
+        let mut words = command.split_whitespace().map(PathBuf::from).chain([program]);
         let mut child = Command::new(words.next().unwrap());
-        child
-            .args(words)
-            .args(["--exact", "automatic_falls_back", "--nocapture"]);
-        child
-            .env_remove("CACHE_DIRECTORY")
-            .env_remove("TMPDIR")
-            .env(EXPECT, expect);
-        child
-            .envs(cache.map(|dir| ("CACHE_DIRECTORY", dir)))
-            .envs(tmp.map(|dir| ("TMPDIR", dir)));
+        child.args(words).args(["--exact", "automatic_falls_back", "--nocapture"]);
+        child.env_remove("CACHE_DIRECTORY").env_remove("TMPDIR").env(EXPECT, expect);
+        child.envs(cache.map(|dir| ("CACHE_DIRECTORY", dir))).envs(tmp.map(|dir| ("TMPDIR", dir)));
         let run = child.output().unwrap();
         let out = String::from_utf8_lossy(&run.stdout);
-        assert!(
-            run.status.success() && out.contains("1 passed"),
-            "{out}{}",
-            String::from_utf8_lossy(&run.stderr)
-        );
+        assert!(run.status.success() && out.contains("1 passed"), "{out}{}", String::from_utf8_lossy(&run.stderr));
     };
     run("", Some(one), Some(two), &format!("{one}|"));
     run("", Some(&format!("{one}:{two}")), None, &format!("{one}|"));
     run("", None, Some(two), &format!("{two}|"));
-    run(
-        "",
-        Some("/absent"),
-        Some(two),
-        &format!("{two}|/absent:missing"),
-    );
-    run(
-        "",
-        Some("/absent"),
-        Some("/dev/null"),
-        "/tmp|/absent:missing,/dev/null:not-a-directory",
-    );
-    if Command::new("unshare")
-        .args(["--mount", "true"])
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        run(
-            "unshare --mount",
-            Some("/absent"),
-            None,
-            "memory|/absent:missing,/tmp:noexec",
-        );
+    run("", Some("/absent"), Some(two), &format!("{two}|/absent:missing"));
+    run("", Some("/absent"), Some("/dev/null"), "/tmp|/absent:missing,/dev/null:not-a-directory");
+    if Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+        run("unshare --mount", Some("/absent"), None, "memory|/absent:missing,/tmp:noexec");
     } else {
-        eprintln!(
-            "NOT RUN: the fall back to memory needs `unshare --mount` for a /tmp without exec"
-        );
+        eprintln!("NOT RUN: the fall back to memory needs `unshare --mount` for a /tmp without exec");
     }
 }

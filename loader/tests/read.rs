@@ -39,23 +39,12 @@ fn odd_entries_each_with_their_own_error() {
     symlink("nowhere/at-all.so", at("dangling.so")).unwrap();
     symlink("loop.so", at("loop.so")).unwrap();
     symlink("/dev/null", at("device.so")).unwrap();
-    assert!(
-        Command::new("mkfifo")
-            .arg(at("pipe.so"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mkfifo").arg(at("pipe.so")).status().unwrap().success());
     let _socket = std::os::unix::net::UnixListener::bind(at("socket.so")).unwrap();
 
     let mut found = Vec::new();
     for candidate in candidates(&[dir.path().into()]).unwrap() {
-        let name = candidate
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
+        let name = candidate.path().file_name().unwrap().to_string_lossy().into_owned();
         // The pipe has no writer: were it opened the usual way, the test would hang here.
         let error = candidate.read(&ReadLimits::default()).expect_err(&name);
         found.push((name, error.kind(), error.to_string()));
@@ -93,15 +82,10 @@ fn unreadable() {
     const FILE: &str = "MINI_CHAT_TEST_UNREADABLE";
     if let Some(file) = std::env::var_os(FILE) {
         let limits = ReadLimits {
-            ownership: OwnershipPolicy {
-                allow_insecure: true,
-                ..OwnershipPolicy::default()
-            },
+            ownership: OwnershipPolicy { allow_insecure: true, ..OwnershipPolicy::default() },
             ..ReadLimits::default()
         };
-        let error = Candidate::from_path(file)
-            .read(&limits)
-            .expect_err("mode 000");
+        let error = Candidate::from_path(file).read(&limits).expect_err("mode 000");
         assert_eq!(error.kind(), "unreadable");
         assert!(error.to_string().contains("Permission denied"), "{error}");
         return;
@@ -128,11 +112,7 @@ fn unreadable() {
         .output()
         .expect("run setpriv");
     let out = String::from_utf8_lossy(&run.stdout);
-    assert!(
-        run.status.success() && out.contains("1 passed"),
-        "{out}{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    assert!(run.status.success() && out.contains("1 passed"), "{out}{}", String::from_utf8_lossy(&run.stderr));
 }
 
 #[test]
@@ -146,30 +126,13 @@ fn writable_by_others() {
     }
     chmod(&file, 0o644);
     read(&file).unwrap();
-    for (mode, refused) in [
-        (0o777, true),
-        (0o775, true),
-        (0o1777, false),
-        (0o755, false),
-    ] {
+    for (mode, refused) in [(0o777, true), (0o775, true), (0o1777, false), (0o755, false)] {
         chmod(dir.path(), mode);
-        assert_eq!(
-            read(&file).err().map(|e| e.kind()),
-            refused.then_some("directory-writable-by-others"),
-            "{mode:o}"
-        );
+        assert_eq!(read(&file).err().map(|e| e.kind()), refused.then_some("directory-writable-by-others"), "{mode:o}");
     }
     chmod(&file, 0o666);
-    let ownership = OwnershipPolicy {
-        allow_insecure: true,
-        ..OwnershipPolicy::default()
-    };
-    Candidate::from_path(&file)
-        .read(&ReadLimits {
-            ownership,
-            ..ReadLimits::default()
-        })
-        .unwrap();
+    let ownership = OwnershipPolicy { allow_insecure: true, ..OwnershipPolicy::default() };
+    Candidate::from_path(&file).read(&ReadLimits { ownership, ..ReadLimits::default() }).unwrap();
 }
 
 /// The name stands in a safe directory, the file it leads to does not.
@@ -181,10 +144,7 @@ fn the_directory_behind_a_link_counts() {
     symlink(shared.path().join("real.so"), dir.path().join("link.so")).unwrap();
     let error = read(&dir.path().join("link.so")).unwrap_err();
     assert_eq!(error.kind(), "directory-writable-by-others");
-    assert!(
-        error.to_string().contains(shared.path().to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(shared.path().to_str().unwrap()), "{error}");
 }
 
 #[test]
@@ -199,20 +159,9 @@ fn a_foreign_owner_is_refused_unless_trusted() {
     std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
     let error = read(&file).unwrap_err();
     assert_eq!(error.kind(), "untrusted-owner");
-    assert!(
-        error.to_string().contains("uid 12345") && error.to_string().contains("trusted_uids"),
-        "{error}"
-    );
-    let ownership = OwnershipPolicy {
-        trusted_uids: vec![12345],
-        ..OwnershipPolicy::default()
-    };
-    Candidate::from_path(&file)
-        .read(&ReadLimits {
-            ownership,
-            ..ReadLimits::default()
-        })
-        .unwrap();
+    assert!(error.to_string().contains("uid 12345") && error.to_string().contains("trusted_uids"), "{error}");
+    let ownership = OwnershipPolicy { trusted_uids: vec![12345], ..OwnershipPolicy::default() };
+    Candidate::from_path(&file).read(&ReadLimits { ownership, ..ReadLimits::default() }).unwrap();
 }
 
 #[test]
@@ -220,17 +169,8 @@ fn too_large() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.so");
     fs::write(&file, [1; 1000]).unwrap();
-    let limit = |max_bytes| ReadLimits {
-        max_bytes,
-        ..ReadLimits::default()
-    };
-    assert_eq!(
-        Candidate::from_path(&file)
-            .read(&limit(999))
-            .unwrap_err()
-            .kind(),
-        "too-large"
-    );
+    let limit = |max_bytes| ReadLimits { max_bytes, ..ReadLimits::default() };
+    assert_eq!(Candidate::from_path(&file).read(&limit(999)).unwrap_err().kind(), "too-large");
     Candidate::from_path(&file).read(&limit(1000)).unwrap();
 }
 

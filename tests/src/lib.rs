@@ -8,10 +8,21 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod plugins;
 pub mod strategies;
 
 /// The path of a file or folder below `tests/fixtures`.
 #[must_use]
 pub fn fixtures(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+/// The text of a file below `tests/fixtures`.
+///
+/// # Panics
+///
+/// If it cannot be read.
+#[must_use]
+pub fn read_fixture(name: &str) -> String {
+    std::fs::read_to_string(fixtures(name)).unwrap_or_else(|error| panic!("fixture {name}: {error}"))
 }

@@ -10,12 +10,12 @@ use super::section::{self, Section};
 use super::source::Report;
 use super::table::ConfigTable;
 use super::{key_path, names};
-use crate::error::ProblemKind;
+use crate::error::{ConfigError, ProblemKind};
 
 /// The keys of `[plugins.NAME]`.
 pub(crate) const KEYS: &[&str] = &[
-    "library", "enabled", "required", "vendor", "priority", "instance", "mode", "workers",
-    "data_dir", "limits", "config",
+    "library", "enabled", "required", "vendor", "priority", "instance", "mode", "workers", "data_dir", "limits",
+    "config",
 ];
 
 /// Where the calls of a plugin run.
@@ -31,11 +31,8 @@ pub enum ExecutionMode {
 }
 
 impl ExecutionMode {
-    const NAMES: [(&'static str, Self); 3] = [
-        ("inline", Self::Inline),
-        ("isolated", Self::Isolated),
-        ("adaptive", Self::Adaptive),
-    ];
+    const NAMES: [(&'static str, Self); 3] =
+        [("inline", Self::Inline), ("isolated", Self::Isolated), ("adaptive", Self::Adaptive)];
 
     /// The word for it in `plugins.toml`.
     pub const fn name(self) -> &'static str {
@@ -48,10 +45,7 @@ impl ExecutionMode {
 
     /// The mode with this exact name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, mode)| mode)
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, mode)| mode)
     }
 }
 
@@ -87,6 +81,35 @@ pub struct PluginEntry {
 }
 
 impl PluginEntry {
+    /// An entry with default settings, for hosts that are configured in code.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            library: name.clone(),
+            enabled: true,
+            required: true,
+            vendor: None,
+            priority: None,
+            instance: None,
+            mode: ExecutionMode::default(),
+            workers: None,
+            data_dir: None,
+            limits: Limits::default(),
+            config: ConfigTable::empty().for_plugin(&name),
+            name,
+        }
+    }
+
+    /// The same with a configuration: an object of the keys of `[plugins.NAME.config]`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] when it is not an object, or refers to a secret in a wrong way.
+    pub fn with_config(mut self, config: serde_json::Value) -> Result<Self, ConfigError> {
+        self.config = ConfigTable::from_json(config)?.for_plugin(&self.name);
+        Ok(self)
+    }
+
     /// Reads the value of `plugins.NAME`; `None` after a problem that leaves no entry.
     pub(crate) fn read(
         report: &mut Report<'_>,
@@ -107,12 +130,7 @@ impl PluginEntry {
         let section = Section::new(table, value.span().start, path, KEYS);
         let name: &str = name.get_ref();
         let dotted = refuse_unknown(report, &section, name);
-        let library = match section.string(
-            report,
-            "library",
-            names::GTS_SEGMENT,
-            names::is_gts_segment,
-        ) {
+        let library = match section.string(report, "library", names::GTS_SEGMENT, names::is_gts_segment) {
             None if !section.has("library") && !names::is_gts_segment(name) => {
                 if valid_name && !dotted {
                     let message = format!(
@@ -135,23 +153,10 @@ impl PluginEntry {
             library,
             enabled: section.boolean(report, "enabled").unwrap_or(true),
             required: section.boolean(report, "required").unwrap_or(true),
-            vendor: section
-                .string(report, "vendor", "non-empty string", |vendor| {
-                    !vendor.is_empty()
-                })
-                .map(text),
+            vendor: section.string(report, "vendor", "non-empty string", |vendor| !vendor.is_empty()).map(text),
             priority: section.number(report, "priority", i16::MIN, i16::MAX),
-            instance: section
-                .string(
-                    report,
-                    "instance",
-                    names::GTS_SEGMENT,
-                    names::is_gts_segment,
-                )
-                .map(text),
-            mode: section
-                .word(report, "mode", &ExecutionMode::NAMES)
-                .unwrap_or_default(),
+            instance: section.string(report, "instance", names::GTS_SEGMENT, names::is_gts_segment).map(text),
+            mode: section.word(report, "mode", &ExecutionMode::NAMES).unwrap_or_default(),
             workers: section.number(report, "workers", 1_u16, 64),
             data_dir: section.path(report, "data_dir", base),
             limits,
@@ -175,21 +180,11 @@ fn refuse_unknown(report: &mut Report<'_>, section: &Section<'_>, name: &str) ->
     for (key, value) in section.unknown() {
         let mut found = Vec::new();
         if let DeValue::Table(table) = value.get_ref() {
-            find_ids(
-                table,
-                format!("{name}.{}", key.get_ref()),
-                value.span().start,
-                &mut found,
-            );
+            find_ids(table, format!("{name}.{}", key.get_ref()), value.span().start, &mut found);
         }
         for (id, at) in &found {
             let message = format!("a name with dots must be quoted: [plugins.\"{id}\"]");
-            report.add(
-                ProblemKind::UnknownKey,
-                *at,
-                &section.key(key.get_ref()),
-                message,
-            );
+            report.add(ProblemKind::UnknownKey, *at, &section.key(key.get_ref()), message);
         }
         if found.is_empty() {
             section.refuse(report, key.get_ref(), key.span().start);
@@ -208,12 +203,7 @@ fn find_ids(table: &DeTable<'_>, path: String, at: usize, found: &mut Vec<(Strin
     let before = found.len();
     for (key, value) in section::in_file_order(table) {
         if let DeValue::Table(table) = value.get_ref() {
-            find_ids(
-                table,
-                format!("{path}.{}", key.get_ref()),
-                value.span().start,
-                found,
-            );
+            find_ids(table, format!("{path}.{}", key.get_ref()), value.span().start, found);
         }
     }
     // A longer id, with a minor version, is the one meant.

@@ -25,12 +25,7 @@ pub struct HostSection {
 
 impl Default for HostSection {
     fn default() -> Self {
-        Self {
-            image_dir: None,
-            allow_needed: Vec::new(),
-            trusted_uids: Vec::new(),
-            shutdown: Duration::from_secs(25),
-        }
+        Self { image_dir: None, allow_needed: Vec::new(), trusted_uids: Vec::new(), shutdown: Duration::from_secs(25) }
     }
 }
 
@@ -44,25 +39,16 @@ impl HostSection {
             image_dir: section.path(report, "image_dir", base),
             allow_needed: section
                 .list(report, "allow_needed", |report, value, key| {
-                    section::string(
-                        report,
-                        value,
-                        key,
-                        "file name of a library such as \"libz.so.1\"",
-                        soname,
-                    )
-                    .map(str::to_owned)
+                    section::string(report, value, key, "file name of a library such as \"libz.so.1\"", soname)
+                        .map(str::to_owned)
                 })
                 .unwrap_or_default(),
             trusted_uids: section
                 .list(report, "trusted_uids", |report, value, key| {
-                    section::integer(report, value, key, uids.clone())
-                        .and_then(|uid| u32::try_from(uid).ok())
+                    section::integer(report, value, key, uids.clone()).and_then(|uid| u32::try_from(uid).ok())
                 })
                 .unwrap_or_default(),
-            shutdown: section
-                .duration(report, "shutdown")
-                .unwrap_or(Self::default().shutdown),
+            shutdown: section.duration(report, "shutdown").unwrap_or(Self::default().shutdown),
         }
     }
 }

@@ -5,34 +5,21 @@ const SHOWN: usize = 64;
 
 /// `parent` with one more key.
 pub(crate) fn join(parent: &str, key: &str) -> String {
-    if parent.is_empty() {
-        show(key)
-    } else {
-        format!("{parent}.{}", show(key))
-    }
+    if parent.is_empty() { show(key) } else { format!("{parent}.{}", show(key)) }
 }
 
 /// One key as TOML writes it: bare where that is possible, else quoted and on one line.
 pub(crate) fn show(key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     let cut: String = key.chars().take(SHOWN).collect();
     let more = if cut.len() < key.len() { "…" } else { "" };
-    if bare {
-        format!("{cut}{more}")
-    } else {
-        format!("\"{}{more}\"", cut.escape_debug())
-    }
+    if bare { format!("{cut}{more}") } else { format!("\"{}{more}\"", cut.escape_debug()) }
 }
 
 /// The text after `key` when `path` starts with it as a whole step, written bare or quoted.
 pub(crate) fn strip_key<'p>(path: &'p str, key: &str) -> Option<&'p str> {
     let whole = |rest: &&str| rest.is_empty() || rest.starts_with(['.', '[']);
-    path.strip_prefix(key)
-        .filter(whole)
-        .or_else(|| path.strip_prefix(show(key).as_str()).filter(whole))
+    path.strip_prefix(key).filter(whole).or_else(|| path.strip_prefix(show(key).as_str()).filter(whole))
 }
 
 /// The index that `path` starts with, as `[2]` or `2`, and the text after it.

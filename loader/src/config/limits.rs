@@ -12,17 +12,8 @@ use crate::method::{Kind, Method};
 pub const MAX_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The keys of `[plugins.NAME.limits]`.
-pub(crate) const KEYS: &[&str] = &[
-    "policy",
-    "publish_usage",
-    "audit",
-    "create",
-    "health",
-    "drain",
-    "hold",
-    "grace",
-    "methods",
-];
+pub(crate) const KEYS: &[&str] =
+    &["policy", "publish_usage", "audit", "create", "health", "drain", "hold", "grace", "methods"];
 
 /// The limits of one plugin instance. `Default` gives those of an absent `[plugins.NAME.limits]`.
 ///
@@ -68,14 +59,11 @@ impl Default for Limits {
 impl Limits {
     /// The deadline of one call of `method`.
     pub fn deadline(&self, method: Method) -> Duration {
-        self.methods
-            .get(&method)
-            .copied()
-            .unwrap_or(match (method, method.kind()) {
-                (Method::PublishUsage, _) => self.publish_usage,
-                (_, Kind::ModelPolicy) => self.policy,
-                (_, Kind::Audit) => self.audit,
-            })
+        self.methods.get(&method).copied().unwrap_or(match (method, method.kind()) {
+            (Method::PublishUsage, _) => self.publish_usage,
+            (_, Kind::ModelPolicy) => self.policy,
+            (_, Kind::Audit) => self.audit,
+        })
     }
 
     /// Checks limits that were made in code.
@@ -85,51 +73,21 @@ impl Limits {
     /// method deadline + `grace`.
     pub fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
-        let single = [
-            self.policy,
-            self.publish_usage,
-            self.audit,
-            self.create,
-            self.health,
-            self.drain,
-            self.hold,
-            self.grace,
-        ];
+        let single =
+            [self.policy, self.publish_usage, self.audit, self.create, self.health, self.drain, self.hold, self.grace];
         let single = KEYS.iter().map(|key| format!("limits.{key}")).zip(single);
-        let methods = self
-            .methods
-            .iter()
-            .map(|(method, limit)| (format!("limits.methods.{method}"), *limit));
+        let methods = self.methods.iter().map(|(method, limit)| (format!("limits.methods.{method}"), *limit));
         for (key, limit) in single.chain(methods) {
             if limit.is_zero() || limit > MAX_LIMIT {
-                let message = format!(
-                    "expected duration above zero and of at most 24h, found {}",
-                    show(limit)
-                );
-                problems.push(ConfigProblem::new(
-                    ProblemKind::BadValue,
-                    None,
-                    None,
-                    &key,
-                    message,
-                ));
+                let message = format!("expected duration above zero and of at most 24h, found {}", show(limit));
+                problems.push(ConfigProblem::new(ProblemKind::BadValue, None, None, &key, message));
             }
         }
         if let (true, Some(incoherent)) = (problems.is_empty(), self.incoherence("limits", "")) {
             let message = incoherent.message;
-            problems.push(ConfigProblem::new(
-                ProblemKind::Incoherent,
-                None,
-                None,
-                "limits.drain",
-                message,
-            ));
+            problems.push(ConfigProblem::new(ProblemKind::Incoherent, None, None, "limits.drain", message));
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError::Invalid { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid { problems }) }
     }
 
     /// Reads `[plugins.NAME.limits]`; each problem is noted in `report`.
@@ -153,13 +111,9 @@ impl Limits {
         let methods = section.section(report, "methods", &Method::NAMES);
         if let Some(methods) = &methods {
             methods.refuse_unknown(report);
-            let given = |report: &mut Report<'_>, method: Method| {
-                Some((method, methods.duration(report, method.name())?))
-            };
-            limits.methods = Method::ALL
-                .into_iter()
-                .filter_map(|method| given(report, method))
-                .collect();
+            let given =
+                |report: &mut Report<'_>, method: Method| Some((method, methods.duration(report, method.name())?));
+            limits.methods = Method::ALL.into_iter().filter_map(|method| given(report, method)).collect();
         }
         // With a limit that could not be read, coherence would be judged on a default that nobody wrote.
         if report.count() == before {
@@ -168,17 +122,8 @@ impl Limits {
         limits
     }
 
-    fn refuse_incoherent(
-        &self,
-        report: &mut Report<'_>,
-        section: &Section<'_>,
-        methods: Option<&Section<'_>>,
-    ) {
-        let note = if section.place("drain").is_none() {
-            " (its default)"
-        } else {
-            ""
-        };
+    fn refuse_incoherent(&self, report: &mut Report<'_>, section: &Section<'_>, methods: Option<&Section<'_>>) {
+        let note = if section.place("drain").is_none() { " (its default)" } else { "" };
         let Some(incoherent) = self.incoherence(&section.path, note) else {
             return;
         };
@@ -186,26 +131,14 @@ impl Limits {
             Some(method) => methods.and_then(|methods| methods.place(method)),
             None => section.place(&incoherent.longest),
         };
-        let at = section
-            .place("drain")
-            .or(cause)
-            .or(section.place("grace"))
-            .unwrap_or(section.at);
-        report.add(
-            ProblemKind::Incoherent,
-            at,
-            &section.key("drain"),
-            incoherent.message,
-        );
+        let at = section.place("drain").or(cause).or(section.place("grace")).unwrap_or(section.at);
+        report.add(ProblemKind::Incoherent, at, &section.key("drain"), incoherent.message);
     }
 
     /// `prefix` is the key path of these limits; `note` stands behind the value of `drain`.
     fn incoherence(&self, prefix: &str, note: &str) -> Option<Incoherent> {
         // Of several longest ones the first is named.
-        let method = Method::ALL
-            .into_iter()
-            .rev()
-            .max_by_key(|method| self.deadline(*method))?;
+        let method = Method::ALL.into_iter().rev().max_by_key(|method| self.deadline(*method))?;
         let least = self.deadline(method).saturating_add(self.grace);
         if self.drain >= least {
             return None;
@@ -213,9 +146,7 @@ impl Limits {
         let longest = match (self.methods.contains_key(&method), method.kind()) {
             (true, _) => format!("methods.{method}"),
             (false, Kind::Audit) => "audit".to_owned(),
-            (false, Kind::ModelPolicy) if method == Method::PublishUsage => {
-                "publish_usage".to_owned()
-            }
+            (false, Kind::ModelPolicy) if method == Method::PublishUsage => "publish_usage".to_owned(),
             (false, Kind::ModelPolicy) => "policy".to_owned(),
         };
         let message = format!(

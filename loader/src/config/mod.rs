@@ -42,6 +42,7 @@ use toml::de::DeTable;
 pub use entry::{ExecutionMode, PluginEntry};
 pub use host::HostSection;
 pub use limits::{Limits, MAX_LIMIT};
+pub(crate) use names::nearest;
 pub use resolved::ResolvedConfig;
 pub use secret::{MAX_SECRET, ProcessSecrets, SecretSource};
 pub use table::ConfigTable;
@@ -74,20 +75,12 @@ impl PluginsConfig {
     /// # Errors
     /// [`ConfigError::Read`] when the file cannot be read, [`ConfigError::Invalid`] with everything that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |source| ConfigError::Read {
-            path: path.to_path_buf(),
-            source,
-        };
+        let failed = |source| ConfigError::Read { path: path.to_path_buf(), source };
         let mut bytes = Vec::new();
-        let mut file = std::fs::File::open(path)
-            .map_err(failed)?
-            .take(MAX_FILE + 1);
+        let mut file = std::fs::File::open(path).map_err(failed)?.take(MAX_FILE + 1);
         file.read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_FILE {
-            return Err(failed(std::io::Error::new(
-                std::io::ErrorKind::FileTooLarge,
-                "larger than 4 MiB",
-            )));
+            return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "larger than 4 MiB")));
         }
         // Made absolute now: a secret is read again long after start, when the current directory may be another one.
         let absolute = std::path::absolute(path).map_err(failed)?;
@@ -121,22 +114,15 @@ impl PluginsConfig {
             }
         }
         report.finish()?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            host,
-            plugins,
-        })
+        Ok(Self { path: path.to_path_buf(), host, plugins })
     }
 
     /// The files that hold the secrets of all plugins, sorted, each once; for whoever watches them.
     ///
     /// Credentials are among them when this process has `$CREDENTIALS_DIRECTORY`.
     pub fn secret_files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<_> = self
-            .plugins
-            .iter()
-            .flat_map(|plugin| plugin.config.secret_files(&ProcessSecrets))
-            .collect();
+        let mut files: Vec<_> =
+            self.plugins.iter().flat_map(|plugin| plugin.config.secret_files(&ProcessSecrets)).collect();
         files.sort();
         files.dedup();
         files
@@ -155,15 +141,8 @@ fn read_plugins(report: &mut Report<'_>, base: &Path, table: &DeTable<'_>) -> Ve
             let at = place_of(value, "instance");
             let line = report.pos(at).0;
             if let Some((other, other_line)) = instances.get(instance) {
-                let message = format!(
-                    "expected an instance of its own, found that of {other} (line {other_line})"
-                );
-                report.add(
-                    ProblemKind::Duplicate,
-                    at,
-                    &key_path::join(&path, "instance"),
-                    message,
-                );
+                let message = format!("expected an instance of its own, found that of {other} (line {other_line})");
+                report.add(ProblemKind::Duplicate, at, &key_path::join(&path, "instance"), message);
             } else {
                 instances.insert(instance.clone(), (path, line));
             }
@@ -186,12 +165,7 @@ fn directory(path: &Path) -> &Path {
 fn not_utf8(path: &Path, valid: &[u8]) -> ConfigError {
     let text = std::str::from_utf8(valid).unwrap_or_default();
     let mut report = Report::new(path, text);
-    report.add(
-        ProblemKind::Syntax,
-        text.len(),
-        "",
-        "not UTF-8 from here on; expected a text file".to_owned(),
-    );
+    report.add(ProblemKind::Syntax, text.len(), "", "not UTF-8 from here on; expected a text file".to_owned());
     match report.finish() {
         Err(error) => error,
         Ok(()) => unreachable!("a problem was added"),

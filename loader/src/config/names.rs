@@ -12,9 +12,7 @@ pub(crate) const GTS_SEGMENT: &str = "GTS segment vendor.package.namespace.type.
 /// Whether `name` may name a plugin instance: 1 to 128 of `A-Z a-z 0-9 . _ -`.
 pub(crate) fn is_instance_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// Whether `text` is one concrete GTS segment, e.g. `acme.policy._.static.v1` or `acme.policy._.static.v1.2`.
@@ -32,15 +30,12 @@ pub(crate) fn is_gts_segment(text: &str) -> bool {
 fn is_token(token: &str) -> bool {
     !token.starts_with(|c: char| c.is_ascii_digit())
         && !token.is_empty()
-        && token
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && token.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// A `u32` written in its only way: no sign, no leading zero.
 fn is_number(text: &str) -> bool {
-    text.parse::<u32>()
-        .is_ok_and(|number| number.to_string() == text)
+    text.parse::<u32>().is_ok_and(|number| number.to_string() == text)
 }
 
 /// The known key that `key` was probably meant to be; `None` when nothing is near enough to be worth a guess.
@@ -49,11 +44,6 @@ pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let key = plain(key);
     // One slip per three letters; a short key takes one only, or everything would be near to it.
     let allowed = (key.chars().count() / 3).max(1);
-    let distances = known
-        .iter()
-        .map(|&known| (strsim::damerau_levenshtein(&key, &plain(known)), known));
-    distances
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
+    let distances = known.iter().map(|&known| (strsim::damerau_levenshtein(&key, &plain(known)), known));
+    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }

@@ -62,10 +62,7 @@ impl FromToml<'_, '_> {
             let node = self.node(value, &key_path::join(key, name.get_ref()))?;
             Some((name.get_ref().clone().into_owned(), node))
         };
-        section::in_file_order(table)
-            .into_iter()
-            .filter_map(entry)
-            .collect()
+        section::in_file_order(table).into_iter().filter_map(entry).collect()
     }
 
     /// `None` after a problem.
@@ -77,21 +74,13 @@ impl FromToml<'_, '_> {
             DeValue::Boolean(boolean) => NodeValue::Boolean(*boolean),
             DeValue::Integer(_) => {
                 let range = i64::MIN..=i64::MAX;
-                NodeValue::Number(
-                    section::integer(self.report, value, &full(self.prefix), range)?.into(),
-                )
+                NodeValue::Number(section::integer(self.report, value, &full(self.prefix), range)?.into())
             }
             DeValue::Float(float) => match float.as_str().parse().ok().and_then(Number::from_f64) {
                 Some(number) => NodeValue::Number(number),
                 None => {
                     let found = "a float that JSON cannot hold (infinite or not a number)";
-                    return section::bad_value(
-                        self.report,
-                        value,
-                        &full(self.prefix),
-                        "finite float",
-                        found,
-                    );
+                    return section::bad_value(self.report, value, &full(self.prefix), "finite float", found);
                 }
             },
             DeValue::Datetime(datetime) => {
@@ -109,18 +98,10 @@ impl FromToml<'_, '_> {
             }
             DeValue::Table(table) => match reference(table) {
                 Some((kind, name, value)) => match SecretRef::new(kind, name, self.base) {
-                    Ok(reference) => {
-                        NodeValue::Secret(remember(&mut self.secrets, at, key, reference))
-                    }
+                    Ok(reference) => NodeValue::Secret(remember(&mut self.secrets, at, key, reference)),
                     Err(expected) => {
                         let key = key_path::join(&full(self.prefix), kind);
-                        return section::bad_value(
-                            self.report,
-                            value,
-                            &key,
-                            expected,
-                            "another string",
-                        );
+                        return section::bad_value(self.report, value, &key, expected, "another string");
                     }
                 },
                 None => NodeValue::Table(self.table(table, key)),
@@ -131,12 +112,8 @@ impl FromToml<'_, '_> {
 }
 
 /// A table of exactly one key that is one of the three, with a string.
-fn reference<'d>(
-    table: &'d DeTable<'d>,
-) -> Option<(&'static str, &'d str, &'d Spanned<DeValue<'d>>)> {
-    let kind = secret::KEYS
-        .into_iter()
-        .find(|kind| table.len() == 1 && table.contains_key(*kind))?;
+fn reference<'d>(table: &'d DeTable<'d>) -> Option<(&'static str, &'d str, &'d Spanned<DeValue<'d>>)> {
+    let kind = secret::KEYS.into_iter().find(|kind| table.len() == 1 && table.contains_key(*kind))?;
     let value = table.get(kind)?;
     Some((kind, value.get_ref().as_str()?, value))
 }
@@ -174,11 +151,8 @@ impl FromJson<'_> {
     }
 
     fn object(&mut self, map: serde_json::Map<String, Value>, key: &str) -> NodeValue {
-        let kind = secret::KEYS
-            .into_iter()
-            .find(|kind| map.len() == 1 && map.contains_key(*kind));
-        let Some((kind, name)) = kind.and_then(|kind| Some((kind, map.get(kind)?.as_str()?)))
-        else {
+        let kind = secret::KEYS.into_iter().find(|kind| map.len() == 1 && map.contains_key(*kind));
+        let Some((kind, name)) = kind.and_then(|kind| Some((kind, map.get(kind)?.as_str()?))) else {
             return NodeValue::Table(self.table(map, key));
         };
         match SecretRef::new(kind, name, self.base) {
@@ -186,13 +160,7 @@ impl FromJson<'_> {
             Err(expected) => {
                 let key = key_path::join(&format!("{}.{key}", self.prefix), kind);
                 let message = format!("expected {expected}, found another string");
-                self.problems.push(ConfigProblem::new(
-                    ProblemKind::BadValue,
-                    None,
-                    None,
-                    &key,
-                    message,
-                ));
+                self.problems.push(ConfigProblem::new(ProblemKind::BadValue, None, None, &key, message));
                 NodeValue::Null
             }
         }
@@ -200,11 +168,7 @@ impl FromJson<'_> {
 }
 
 fn remember(secrets: &mut Vec<Secret>, at: Option<Pos>, key: &str, reference: SecretRef) -> usize {
-    secrets.push(Secret {
-        at,
-        key: key.to_owned(),
-        reference,
-    });
+    secrets.push(Secret { at, key: key.to_owned(), reference });
     secrets.len() - 1
 }
 
@@ -218,13 +182,7 @@ impl Serialize for Filled<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.table.len()))?;
         for (key, node) in self.table {
-            map.serialize_entry(
-                key,
-                &FilledNode {
-                    value: &node.value,
-                    secrets: self.secrets,
-                },
-            )?;
+            map.serialize_entry(key, &FilledNode { value: &node.value, secrets: self.secrets })?;
         }
         map.end()
     }
@@ -244,10 +202,7 @@ impl Serialize for FilledNode<'_> {
             NodeValue::Number(number) => number.serialize(serializer),
             NodeValue::String(text) => serializer.serialize_str(text),
             NodeValue::Array(array) => {
-                serializer.collect_seq(array.iter().map(|node| FilledNode {
-                    value: &node.value,
-                    secrets,
-                }))
+                serializer.collect_seq(array.iter().map(|node| FilledNode { value: &node.value, secrets }))
             }
             NodeValue::Table(table) => Filled { table, secrets }.serialize(serializer),
             NodeValue::Secret(index) => serializer.serialize_str(&secrets[*index]),

@@ -43,19 +43,14 @@ impl SecretSource for ProcessSecrets {
         // Asked before opening: the open of a pipe that nobody writes to would block.
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
         if metadata.len() > MAX_SECRET {
             return Err(too_large());
         }
         // Room for one byte more, so that the buffer does not grow and leave a copy behind.
         let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-        std::fs::File::open(path)?
-            .take(MAX_SECRET + 1)
-            .read_to_end(&mut content)?;
+        std::fs::File::open(path)?.take(MAX_SECRET + 1).read_to_end(&mut content)?;
         if content.len() as u64 > MAX_SECRET {
             content.zeroize();
             return Err(too_large());
@@ -65,10 +60,7 @@ impl SecretSource for ProcessSecrets {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        "larger than the 1 MiB that a secret may have",
-    )
+    io::Error::new(io::ErrorKind::FileTooLarge, "larger than the 1 MiB that a secret may have")
 }
 
 /// What a reference points to.
@@ -103,9 +95,7 @@ impl SecretRef {
         match self {
             Self::File(path) => Some(path.clone()),
             Self::Env(_) => None,
-            Self::Credential(name) => source
-                .env(CREDENTIALS)
-                .map(|directory| PathBuf::from(directory).join(name)),
+            Self::Credential(name) => source.env(CREDENTIALS).map(|directory| PathBuf::from(directory).join(name)),
         }
     }
 
@@ -120,13 +110,9 @@ impl SecretRef {
                 Some(Ok(value)) => Ok(Zeroizing::new(value)),
                 Some(Err(value)) => {
                     value.into_encoded_bytes().zeroize();
-                    Err(format!(
-                        "expected text in environment variable `{name}`, found bytes that are not UTF-8"
-                    ))
+                    Err(format!("expected text in environment variable `{name}`, found bytes that are not UTF-8"))
                 }
-                None => Err(format!(
-                    "environment variable `{name}` is not set in the host's environment"
-                )),
+                None => Err(format!("environment variable `{name}` is not set in the host's environment")),
             },
             Self::Credential(name) => match self.file(source) {
                 Some(path) => read(source, &path),
@@ -140,17 +126,12 @@ impl SecretRef {
 }
 
 fn read(source: &dyn SecretSource, path: &Path) -> Result<Zeroizing<String>, String> {
-    let content = source
-        .read(path)
-        .map_err(|error| format!("cannot read secret file {}: {error}", path.display()))?;
+    let content = source.read(path).map_err(|error| format!("cannot read secret file {}: {error}", path.display()))?;
     let mut text = match String::from_utf8(content) {
         Ok(text) => Zeroizing::new(text),
         Err(error) => {
             error.into_bytes().zeroize();
-            return Err(format!(
-                "expected text in secret file {}, found bytes that are not UTF-8",
-                path.display()
-            ));
+            return Err(format!("expected text in secret file {}, found bytes that are not UTF-8", path.display()));
         }
     };
     // Editors and `echo` end a file with one line break, which is not part of the secret.

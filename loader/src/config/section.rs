@@ -28,26 +28,13 @@ pub(crate) struct Section<'d> {
 }
 
 impl<'d> Section<'d> {
-    pub(crate) fn new(
-        table: &'d DeTable<'d>,
-        at: usize,
-        path: String,
-        known: &'static [&'static str],
-    ) -> Self {
-        Self {
-            table,
-            at,
-            path,
-            known,
-        }
+    pub(crate) fn new(table: &'d DeTable<'d>, at: usize, path: String, known: &'static [&'static str]) -> Self {
+        Self { table, at, path, known }
     }
 
     /// The keys that are not known, in the order of the file.
     pub(crate) fn unknown(&self) -> Vec<Pair<'d>> {
-        in_file_order(self.table)
-            .into_iter()
-            .filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref()))
-            .collect()
+        in_file_order(self.table).into_iter().filter(|(key, _)| !self.known.contains(&key.get_ref().as_ref())).collect()
     }
 
     /// Refuses every unknown key and names the nearest known one.
@@ -73,10 +60,7 @@ impl<'d> Section<'d> {
 
     /// The value of `key`, whatever its type.
     pub(crate) fn value(&self, key: &str) -> Option<&'d Spanned<DeValue<'d>>> {
-        debug_assert!(
-            self.known.contains(&key),
-            "{key} is not among the known keys"
-        );
+        debug_assert!(self.known.contains(&key), "{key} is not among the known keys");
         self.table.get(key)
     }
 
@@ -87,9 +71,7 @@ impl<'d> Section<'d> {
 
     /// Where `key` stands, if it is given.
     pub(crate) fn place(&self, key: &str) -> Option<usize> {
-        self.table
-            .get_key_value(key)
-            .map(|(key, _)| key.span().start)
+        self.table.get_key_value(key).map(|(key, _)| key.span().start)
     }
 
     /// The table under `key`.
@@ -112,23 +94,12 @@ impl<'d> Section<'d> {
         }
     }
 
-    pub(crate) fn integer(
-        &self,
-        report: &mut Report<'_>,
-        key: &str,
-        range: RangeInclusive<i64>,
-    ) -> Option<i64> {
+    pub(crate) fn integer(&self, report: &mut Report<'_>, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
         integer(report, self.value(key)?, &self.key(key), range)
     }
 
     /// An integer of a narrower type.
-    pub(crate) fn number<T>(
-        &self,
-        report: &mut Report<'_>,
-        key: &str,
-        least: T,
-        most: T,
-    ) -> Option<T>
+    pub(crate) fn number<T>(&self, report: &mut Report<'_>, key: &str, least: T, most: T) -> Option<T>
     where
         T: TryFrom<i64> + Into<i64>,
     {
@@ -136,25 +107,14 @@ impl<'d> Section<'d> {
     }
 
     /// One of a few words.
-    pub(crate) fn word<T: Copy>(
-        &self,
-        report: &mut Report<'_>,
-        key: &str,
-        words: &[(&str, T)],
-    ) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&self, report: &mut Report<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
         let value = self.value(key)?;
         let text = string(report, value, &self.key(key), "", |_| true)?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
         }
         let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        bad_value(
-            report,
-            value,
-            &self.key(key),
-            &format!("one of {}", words.join(", ")),
-            "another string",
-        )
+        bad_value(report, value, &self.key(key), &format!("one of {}", words.join(", ")), "another string")
     }
 
     /// A string that `check` accepts; `expected` describes such a string.
@@ -170,10 +130,7 @@ impl<'d> Section<'d> {
 
     /// A path; a relative one is relative to the directory of the file.
     pub(crate) fn path(&self, report: &mut Report<'_>, key: &str, base: &Path) -> Option<PathBuf> {
-        self.string(report, key, "path", |path| {
-            !path.is_empty() && !path.contains('\0')
-        })
-        .map(|path| base.join(path))
+        self.string(report, key, "path", |path| !path.is_empty() && !path.contains('\0')).map(|path| base.join(path))
     }
 
     /// A duration above zero and of at most [`MAX_LIMIT`].
@@ -189,11 +146,7 @@ impl<'d> Section<'d> {
             Ok(duration) if duration > MAX_LIMIT => "a longer one",
             Ok(duration) => return Some(duration),
         };
-        let expected = if found == "a longer one" {
-            "duration of at most 24h"
-        } else {
-            DURATION
-        };
+        let expected = if found == "a longer one" { "duration of at most 24h" } else { DURATION };
         bad_value(report, value, &key, expected, found)
     }
 
@@ -210,11 +163,7 @@ impl<'d> Section<'d> {
             return wrong_type(report, value, &key, "array");
         };
         Some(
-            array
-                .iter()
-                .enumerate()
-                .filter_map(|(i, element)| read(report, element, &format!("{key}[{i}]")))
-                .collect(),
+            array.iter().enumerate().filter_map(|(i, element)| read(report, element, &format!("{key}[{i}]"))).collect(),
         )
     }
 }
@@ -267,9 +216,7 @@ pub(crate) fn string<'d>(
 ) -> Option<&'d str> {
     match value.get_ref() {
         DeValue::String(text) if check(text) => Some(text),
-        DeValue::String(text) if text.is_empty() => {
-            bad_value(report, value, key, expected, "an empty string")
-        }
+        DeValue::String(text) if text.is_empty() => bad_value(report, value, key, expected, "an empty string"),
         DeValue::String(_) => bad_value(report, value, key, expected, "another string"),
         _ => wrong_type(report, value, key, "string"),
     }
@@ -290,12 +237,7 @@ pub(crate) fn wrong_type<T>(
         DeValue::Array(_) => "array",
         DeValue::Table(_) => "table",
     };
-    report.add(
-        ProblemKind::WrongType,
-        value.span().start,
-        key,
-        format!("expected {expected}, found {found}"),
-    );
+    report.add(ProblemKind::WrongType, value.span().start, key, format!("expected {expected}, found {found}"));
     None
 }
 
@@ -306,11 +248,6 @@ pub(crate) fn bad_value<T>(
     expected: &str,
     found: &str,
 ) -> Option<T> {
-    report.add(
-        ProblemKind::BadValue,
-        value.span().start,
-        key,
-        format!("expected {expected}, found {found}"),
-    );
+    report.add(ProblemKind::BadValue, value.span().start, key, format!("expected {expected}, found {found}"));
     None
 }

@@ -20,15 +20,8 @@ pub(crate) struct Report<'t> {
 
 impl<'t> Report<'t> {
     pub(crate) fn new(file: &'t Path, text: &'t str) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Self {
-            file,
-            text,
-            line_starts,
-            problems: Vec::new(),
-        }
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file, text, line_starts, problems: Vec::new() }
     }
 
     /// Where the byte at `offset` stands.
@@ -43,13 +36,7 @@ impl<'t> Report<'t> {
     /// Notes a problem at the byte `offset`.
     pub(crate) fn add(&mut self, kind: ProblemKind, offset: usize, key: &str, message: String) {
         let position = Some(self.pos(offset));
-        self.problems.push(ConfigProblem::new(
-            kind,
-            Some(self.file),
-            position,
-            key,
-            message,
-        ));
+        self.problems.push(ConfigProblem::new(kind, Some(self.file), position, key, message));
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -62,9 +49,7 @@ impl<'t> Report<'t> {
             return Ok(());
         }
         self.problems.sort_by_key(|problem| problem.position);
-        Err(ConfigError::Invalid {
-            problems: self.problems,
-        })
+        Err(ConfigError::Invalid { problems: self.problems })
     }
 
     /// Parses the text; `None` after syntax errors, which are noted, one per line.
@@ -76,12 +61,7 @@ impl<'t> Report<'t> {
         for error in &errors {
             let offset = error.span().map_or(0, |span| span.start);
             if std::mem::replace(&mut last_line, self.pos(offset).0) != self.pos(offset).0 {
-                self.add(
-                    ProblemKind::Syntax,
-                    offset,
-                    "",
-                    format!("not valid TOML: {}", error.message()),
-                );
+                self.add(ProblemKind::Syntax, offset, "", format!("not valid TOML: {}", error.message()));
             }
         }
         errors.is_empty().then_some(table)

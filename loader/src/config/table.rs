@@ -44,16 +44,10 @@ impl ConfigTable {
     pub fn from_json(value: serde_json::Value) -> Result<Self, ConfigError> {
         let found = match value {
             serde_json::Value::Object(map) => {
-                let mut reader = FromJson {
-                    base: Path::new(""),
-                    prefix: "config",
-                    secrets: Vec::new(),
-                    problems: Vec::new(),
-                };
+                let mut reader =
+                    FromJson { base: Path::new(""), prefix: "config", secrets: Vec::new(), problems: Vec::new() };
                 let table = reader.table(map, "");
-                let FromJson {
-                    secrets, problems, ..
-                } = reader;
+                let FromJson { secrets, problems, .. } = reader;
                 return match problems.is_empty() {
                     true => Ok(Self::new("config".to_owned(), None, None, table, secrets)),
                     false => Err(ConfigError::Invalid { problems }),
@@ -67,17 +61,12 @@ impl ConfigTable {
         };
         let message = format!("expected object, found {found}");
         let problem = ConfigProblem::new(ProblemKind::WrongType, None, None, "config", message);
-        Err(ConfigError::Invalid {
-            problems: vec![problem],
-        })
+        Err(ConfigError::Invalid { problems: vec![problem] })
     }
 
     /// The same table with the key paths of the plugin `name`, for tables that came from code.
     pub fn for_plugin(self, name: &str) -> Self {
-        Self {
-            prefix: format!("{}.config", key_path::join("plugins", name)),
-            ..self
-        }
+        Self { prefix: format!("{}.config", key_path::join("plugins", name)), ..self }
     }
 
     pub(crate) fn read(
@@ -89,36 +78,15 @@ impl ConfigTable {
     ) -> Self {
         let position = Some(report.pos(at));
         let file = Some(report.file.to_path_buf());
-        let mut reader = FromToml {
-            report,
-            prefix: &prefix,
-            base,
-            secrets: Vec::new(),
-        };
-        let root = table
-            .map(|table| reader.table(table, ""))
-            .unwrap_or_default();
+        let mut reader = FromToml { report, prefix: &prefix, base, secrets: Vec::new() };
+        let root = table.map(|table| reader.table(table, "")).unwrap_or_default();
         let secrets = reader.secrets;
         Self::new(prefix, file, position, root, secrets)
     }
 
-    fn new(
-        prefix: String,
-        file: Option<PathBuf>,
-        at: Option<Pos>,
-        root: Table,
-        secrets: Vec<Secret>,
-    ) -> Self {
+    fn new(prefix: String, file: Option<PathBuf>, at: Option<Pos>, root: Table, secrets: Vec<Secret>) -> Self {
         let root = NodeValue::Table(root);
-        Self {
-            content: Arc::new(Content {
-                file,
-                at,
-                root,
-                secrets,
-            }),
-            prefix,
-        }
+        Self { content: Arc::new(Content { file, at, root, secrets }), prefix }
     }
 
     /// Reads every secret that the table refers to and fills it in. Blocks on the file system.
@@ -133,13 +101,7 @@ impl ConfigTable {
                 Ok(text) => secrets.push(text),
                 Err(missing) => {
                     let key = format!("{}.{}", self.prefix, secret.key);
-                    problems.push(ConfigProblem::new(
-                        ProblemKind::Secret,
-                        self.file(),
-                        secret.at,
-                        &key,
-                        missing,
-                    ));
+                    problems.push(ConfigProblem::new(ProblemKind::Secret, self.file(), secret.at, &key, missing));
                 }
             }
         }
@@ -147,23 +109,14 @@ impl ConfigTable {
             problems.sort_by_key(|problem| problem.position);
             return Err(ConfigError::Secrets { problems });
         }
-        let NodeValue::Table(table) = &self.content.root else {
-            unreachable!("the root is made as a table")
-        };
-        Ok(ResolvedConfig::new(&Filled {
-            table,
-            secrets: &secrets,
-        }))
+        let NodeValue::Table(table) = &self.content.root else { unreachable!("the root is made as a table") };
+        Ok(ResolvedConfig::new(&Filled { table, secrets: &secrets }))
     }
 
     /// The files that hold the table's secrets, sorted. Credentials count when `source` knows their directory.
     pub fn secret_files(&self, source: &dyn SecretSource) -> Vec<PathBuf> {
-        let mut files: Vec<_> = self
-            .content
-            .secrets
-            .iter()
-            .filter_map(|secret| secret.reference.file(source))
-            .collect();
+        let mut files: Vec<_> =
+            self.content.secrets.iter().filter_map(|secret| secret.reference.file(source)).collect();
         files.sort();
         files.dedup();
         files
@@ -195,35 +148,13 @@ impl ConfigTable {
     ///
     /// `path` is relative to the table (`""` or `"."` is the table itself); `expected` and `found` are types or
     /// descriptions. It is the plugin's part that they hold no value; what could break up a message is escaped here.
-    pub fn plugin_error(
-        &self,
-        path: &str,
-        expected: &str,
-        found: &str,
-        nearest: Option<&str>,
-    ) -> ConfigProblem {
+    pub fn plugin_error(&self, path: &str, expected: &str, found: &str, nearest: Option<&str>) -> ConfigProblem {
         let path = path.strip_prefix('.').unwrap_or(path);
-        let dot = if path.is_empty() || path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         let key = format!("{}{dot}{}", self.prefix, one_line(path));
-        let hint = nearest
-            .map(|nearest| format!(", did you mean `{}`?", one_line(nearest)))
-            .unwrap_or_default();
-        let message = format!(
-            "expected {}, found {}{hint}",
-            one_line(expected),
-            one_line(found)
-        );
-        ConfigProblem::new(
-            ProblemKind::Plugin,
-            self.file(),
-            self.locate(path),
-            &key,
-            message,
-        )
+        let hint = nearest.map(|nearest| format!(", did you mean `{}`?", one_line(nearest))).unwrap_or_default();
+        let message = format!("expected {}, found {}{hint}", one_line(expected), one_line(found));
+        ConfigProblem::new(ProblemKind::Plugin, self.file(), self.locate(path), &key, message)
     }
 }
 

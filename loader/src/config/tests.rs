@@ -13,10 +13,7 @@ use crate::error::ConfigError;
 
 const FILE: &str = "/etc/mini-chat/plugins.toml";
 
-const EXAMPLE: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../docs/plugins.example.toml"
-));
+const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plugins.example.toml"));
 
 fn parse(text: &str) -> Result<PluginsConfig, ConfigError> {
     PluginsConfig::parse(Path::new(FILE), text)
@@ -32,11 +29,7 @@ fn refused(text: &str) -> Vec<String> {
     assert!(matches!(error, ConfigError::Invalid { .. }), "{error:?}");
     let strip = |problem: &crate::error::ConfigProblem| {
         let shown = problem.to_string();
-        shown
-            .strip_prefix(FILE)
-            .and_then(|shown| shown.strip_prefix(':'))
-            .expect("file first")
-            .to_owned()
+        shown.strip_prefix(FILE).and_then(|shown| shown.strip_prefix(':')).expect("file first").to_owned()
     };
     error.problems().iter().map(strip).collect()
 }

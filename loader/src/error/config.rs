@@ -97,13 +97,7 @@ impl ConfigProblem {
         key: &str,
         message: String,
     ) -> Self {
-        Self {
-            kind,
-            file: file.map(Path::to_path_buf),
-            position,
-            key: key.to_owned(),
-            message,
-        }
+        Self { kind, file: file.map(Path::to_path_buf), position, key: key.to_owned(), message }
     }
 }
 

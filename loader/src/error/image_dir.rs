@@ -17,10 +17,7 @@ pub enum ImageDirError {
         problem: ImageDirProblem,
     },
     /// Plugins cannot be held in memory either.
-    #[error(
-        "no place for private plugin images: memory: {error}{}; name an image_dir",
-        Tried(tried)
-    )]
+    #[error("no place for private plugin images: memory: {error}{}; name an image_dir", Tried(tried))]
     Memory {
         /// Why a memory file could not be made.
         error: io::Error,
@@ -84,8 +81,6 @@ struct Tried<'a>(&'a [(PathBuf, ImageDirProblem)]);
 
 impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|(dir, problem)| write!(f, "; tried {}: {problem}", dir.display()))
+        self.0.iter().try_for_each(|(dir, problem)| write!(f, "; tried {}: {problem}", dir.display()))
     }
 }

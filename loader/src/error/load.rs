@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 pub enum LoadError {
     // --- finding and reading -----------------------------------------------------------------------------------
     /// A plugin directory is absent or cannot be listed.
-    #[error(
-        "{path}: cannot list this plugin directory: {error}; create it or correct the configured path"
-    )]
+    #[error("{path}: cannot list this plugin directory: {error}; create it or correct the configured path")]
     DirectoryUnreadable { path: PathBuf, error: io::Error },
     /// Nothing stands at the path.
     #[error("{path}: no such file; check the path, or drop the plugin there")]
@@ -28,9 +26,7 @@ pub enum LoadError {
     #[error("{path}: cannot be read: {error}; make it readable for the host's user")]
     Unreadable { path: PathBuf, error: io::Error },
     /// A directory, pipe, socket or device stands where a file was expected.
-    #[error(
-        "{path}: expected a regular file, found a {found}; remove it or rename it so that it does not end in .so"
-    )]
+    #[error("{path}: expected a regular file, found a {found}; remove it or rename it so that it does not end in .so")]
     NotRegular { path: PathBuf, found: &'static str },
     /// The file belongs to a user that is not trusted.
     #[error(
@@ -41,67 +37,33 @@ pub enum LoadError {
     #[error("{path}: mode {mode:04o} lets others than its owner write; run chmod go-w on it")]
     WritableByOthers { path: PathBuf, mode: u32 },
     /// Group or others may exchange files in the file's directory.
-    #[error(
-        "{path}: its directory {dir} has mode {mode:04o}, so others may exchange the file; run chmod go-w on it"
-    )]
-    DirectoryWritableByOthers {
-        path: PathBuf,
-        dir: PathBuf,
-        mode: u32,
-    },
+    #[error("{path}: its directory {dir} has mode {mode:04o}, so others may exchange the file; run chmod go-w on it")]
+    DirectoryWritableByOthers { path: PathBuf, dir: PathBuf, mode: u32 },
     /// The file is larger than the limit.
     #[error("{path}: {size} bytes, the limit is {limit}; strip the file or raise the limit")]
-    TooLarge {
-        path: PathBuf,
-        size: u64,
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, size: u64, limit: u64 },
     /// Somebody wrote to the file while it was read.
-    #[error(
-        "{path}: changed while it was read ({before} bytes, then {after}); put files in place with a rename"
-    )]
-    ChangedWhileReading {
-        path: PathBuf,
-        before: u64,
-        after: u64,
-    },
+    #[error("{path}: changed while it was read ({before} bytes, then {after}); put files in place with a rename")]
+    ChangedWhileReading { path: PathBuf, before: u64, after: u64 },
     /// The file has no bytes.
     #[error("{path}: zero bytes, expected a shared library; copy the file again")]
     Empty { path: PathBuf },
 
     // --- structure ---------------------------------------------------------------------------------------------
     /// The first bytes are not those of an ELF file.
-    #[error(
-        "{path}: not an ELF file (it begins with {found}), expected a shared library for Linux"
-    )]
+    #[error("{path}: not an ELF file (it begins with {found}), expected a shared library for Linux")]
     NotElf { path: PathBuf, found: String },
     /// Not a 64-bit file.
     #[error("{path}: a {found} ELF file, expected 64-bit; build the plugin for {expected}")]
-    NotElf64 {
-        path: PathBuf,
-        found: String,
-        expected: &'static str,
-    },
+    NotElf64 { path: PathBuf, found: String, expected: &'static str },
     /// Not a little endian file.
     #[error("{path}: byte order {found}, expected little endian; build the plugin for {expected}")]
-    ByteOrder {
-        path: PathBuf,
-        found: String,
-        expected: &'static str,
-    },
+    ByteOrder { path: PathBuf, found: String, expected: &'static str },
     /// Built for another processor.
-    #[error(
-        "{path}: built for {found}, this host runs on {expected}; build the plugin for {expected}"
-    )]
-    Machine {
-        path: PathBuf,
-        found: String,
-        expected: &'static str,
-    },
+    #[error("{path}: built for {found}, this host runs on {expected}; build the plugin for {expected}")]
+    Machine { path: PathBuf, found: String, expected: &'static str },
     /// A program, not a library.
-    #[error(
-        "{path}: an executable ({found}), expected a shared library; build with crate-type cdylib"
-    )]
+    #[error("{path}: an executable ({found}), expected a shared library; build with crate-type cdylib")]
     Executable { path: PathBuf, found: &'static str },
     /// An object file, a core dump and the like.
     #[error("{path}: a {found}, expected a shared library; build with crate-type cdylib")]
@@ -110,23 +72,13 @@ pub enum LoadError {
     #[error(
         "{path}: truncated: its headers need {expected_len} bytes, found {found_len}; copy the file again, with a rename"
     )]
-    Truncated {
-        path: PathBuf,
-        expected_len: u64,
-        found_len: u64,
-    },
+    Truncated { path: PathBuf, expected_len: u64, found_len: u64 },
     /// The headers contradict themselves.
     #[error("{path}: malformed ELF file: {reason}; build or copy the file again")]
     Malformed { path: PathBuf, reason: String },
     /// Zeros stand where code or tables must be, as after an interrupted copy.
-    #[error(
-        "{path}: a hole (only zeros) at byte {offset} in {place}; copy the file again, with a rename"
-    )]
-    Holes {
-        path: PathBuf,
-        offset: u64,
-        place: String,
-    },
+    #[error("{path}: a hole (only zeros) at byte {offset} in {place}; copy the file again, with a rename")]
+    Holes { path: PathBuf, offset: u64, place: String },
     /// A segment is writable and executable at once.
     #[error("{path}: the segment at {address:#x} is writable and executable; link without that")]
     WritableCode { path: PathBuf, address: u64 },
@@ -134,14 +86,8 @@ pub enum LoadError {
     #[error("{path}: has text relocations (DT_TEXTREL); build it as position independent code")]
     TextRelocations { path: PathBuf },
     /// DT_RPATH or DT_RUNPATH: libraries from places that nobody verified.
-    #[error(
-        "{path}: has {tag} `{value}`, and what is found there is not verified; link without rpath"
-    )]
-    RunPath {
-        path: PathBuf,
-        tag: &'static str,
-        value: String,
-    },
+    #[error("{path}: has {tag} `{value}`, and what is found there is not verified; link without rpath")]
+    RunPath { path: PathBuf, tag: &'static str, value: String },
     /// Needs a library that is not on the allow-list.
     #[error(
         "{path}: needs library `{library}`, which is not on the allow-list; link it statically, or add it to \
@@ -151,89 +97,85 @@ pub enum LoadError {
 
     // --- descriptor --------------------------------------------------------------------------------------------
     /// The entry symbol is missing.
-    #[error(
-        "{path}: not a mini-chat plugin: no function `{symbol}`; use export_plugin! exactly once"
-    )]
+    #[error("{path}: not a mini-chat plugin: no function `{symbol}`; use export_plugin! exactly once")]
     NoEntrySymbol { path: PathBuf, symbol: &'static str },
     /// The descriptor section is missing.
-    #[error(
-        "{path}: not a mini-chat plugin: no section `{section}`; use export_plugin! exactly once"
-    )]
-    NotAPlugin {
-        path: PathBuf,
-        section: &'static str,
-    },
+    #[error("{path}: not a mini-chat plugin: no section `{section}`; use export_plugin! exactly once")]
+    NotAPlugin { path: PathBuf, section: &'static str },
     /// The descriptor does not say what it must.
-    #[error(
-        "{path}: invalid plugin descriptor: {reason}; build the plugin with the SDK's export_plugin!"
-    )]
+    #[error("{path}: invalid plugin descriptor: {reason}; build the plugin with the SDK's export_plugin!")]
     DescriptorInvalid { path: PathBuf, reason: String },
     /// A descriptor of a later release.
-    #[error(
-        "{path}: descriptor format {found}, this host knows {known}; update the host, or use an older SDK"
-    )]
-    DescriptorFormat {
-        path: PathBuf,
-        found: u64,
-        known: u64,
-    },
+    #[error("{path}: descriptor format {found}, this host knows {known}; update the host, or use an older SDK")]
+    DescriptorFormat { path: PathBuf, found: u64, known: u64 },
     /// The plugin insists on something that this host does not know.
     #[error("{path}: requires {unknown:?}, this host knows {known:?}; update the host")]
-    UnknownRequires {
-        path: PathBuf,
-        unknown: Vec<String>,
-        known: Vec<String>,
-    },
+    UnknownRequires { path: PathBuf, unknown: Vec<String>, known: Vec<String> },
     /// A panic of this plugin would end the host.
-    #[error(
-        "{path}: built with panic = \"{found}\", expected \"unwind\"; a panic would end the host"
-    )]
+    #[error("{path}: built with panic = \"{found}\", expected \"unwind\"; a panic would end the host")]
     PanicAbort { path: PathBuf, found: String },
     /// Allocations do not go to the host's heap.
     #[error("{path}: heap `{found}`, expected `host`; remove the plugin's own global allocator")]
     ForeignHeap { path: PathBuf, found: String },
     /// No common major of the ABI.
-    #[error(
-        "{path}: serves ABI majors {file:?}, this host speaks {host:?}; build with a matching SDK"
-    )]
-    AbiMajor {
-        path: PathBuf,
-        file: Vec<u32>,
-        host: Vec<u32>,
-    },
+    #[error("{path}: serves ABI majors {file:?}, this host speaks {host:?}; build with a matching SDK")]
+    AbiMajor { path: PathBuf, file: Vec<u32>, host: Vec<u32> },
     /// Built for another target triple.
-    #[error(
-        "{path}: built for target {found}, expected {expected}; build the plugin for {expected}"
-    )]
-    TargetMismatch {
-        path: PathBuf,
-        found: String,
-        expected: String,
-    },
+    #[error("{path}: built for target {found}, expected {expected}; build the plugin for {expected}")]
+    TargetMismatch { path: PathBuf, found: String, expected: String },
 
     // --- the private copy --------------------------------------------------------------------------------------
     /// The image directory has no room for the private copy.
     #[error(
         "{path}: image directory {dir} is full: {needed} bytes needed, {free} free; free some space or set image_dir"
     )]
-    ImageDirFull {
-        path: PathBuf,
-        dir: PathBuf,
-        needed: u64,
-        free: u64,
-    },
+    ImageDirFull { path: PathBuf, dir: PathBuf, needed: u64, free: u64 },
     /// The image directory has become read-only.
     #[error("{path}: image directory {dir} is read-only; remount it writable or set image_dir")]
     ImageDirReadOnly { path: PathBuf, dir: PathBuf },
     /// Any other failure to write the private copy.
+    #[error("{path}: cannot write the private copy into {dir}: {error}; set image_dir to a usable directory")]
+    ImageDirIo { path: PathBuf, dir: PathBuf, error: io::Error },
+
+    // --- mapping and opening -----------------------------------------------------------------------------------
+    /// The dynamic linker refuses the private copy.
+    #[error("{path}: the dynamic linker refuses it: {reason}; `mini-chat-plugins inspect` shows what it needs")]
+    MapFailed { path: PathBuf, reason: String },
+    /// Mapping the library, or asking it who it is, did not end.
     #[error(
-        "{path}: cannot write the private copy into {dir}: {error}; set image_dir to a usable directory"
+        "{path}: mapping and opening it did not end within {limit:?}; code that runs while it is mapped hangs; remove the \
+         file and restart the host"
     )]
-    ImageDirIo {
-        path: PathBuf,
-        dir: PathBuf,
-        error: io::Error,
-    },
+    OpenHangs { path: PathBuf, limit: std::time::Duration },
+    /// Mapping the library panicked, or the thread for it could not be started.
+    #[error("{path}: the thread that opens it was lost; the host's log says why")]
+    OpenLost { path: PathBuf },
+    /// The entry symbol is not that of a mini-chat plugin.
+    #[error(
+        "{path}: its entry answers `{found}`, expected `mini-chat-plugin`; another library has a symbol of this name"
+    )]
+    WrongMagic { path: PathBuf, found: String },
+    /// Something of the plugin allocated before the host's heap was there.
+    #[error("{path}: {reason}; move that work into the constructor")]
+    EarlyAllocation { path: PathBuf, reason: String },
+    /// The entry refuses this host, or gives nothing to use.
+    #[error("{path}: its entry refuses this host: {reason}; build it with the SDK of this host's ABI major")]
+    EntryRefused { path: PathBuf, reason: String },
+    /// The library was built without the layout of what crosses.
+    #[error("{path}: says nothing of the layout of its types; build it with the SDK's export_plugin!")]
+    LayoutMissing { path: PathBuf },
+    /// The two sides mean different things by what crosses.
+    #[error(
+        "{path}: its ABI differs from this host's, though the version is the same: {}; build it with an unmodified SDK",
+        mismatches.join("; ")
+    )]
+    LayoutMismatch { path: PathBuf, mismatches: Vec<String> },
+    /// Two files say the same id and version but have other bytes.
+    #[error(
+        "{path}: has the id {id} and version {version} of {other}, but other bytes; keep one of them, or give one a new \
+         version"
+    )]
+    SameVersion { path: PathBuf, other: PathBuf, id: String, version: String },
 }
 
 impl LoadError {
@@ -276,6 +218,15 @@ impl LoadError {
             Self::ImageDirFull { .. } => "image-dir-full",
             Self::ImageDirReadOnly { .. } => "image-dir-read-only",
             Self::ImageDirIo { .. } => "image-dir-io",
+            Self::MapFailed { .. } => "map-failed",
+            Self::OpenHangs { .. } => "open-hangs",
+            Self::OpenLost { .. } => "open-lost",
+            Self::WrongMagic { .. } => "wrong-magic",
+            Self::EarlyAllocation { .. } => "early-allocation",
+            Self::EntryRefused { .. } => "entry-refused",
+            Self::LayoutMissing { .. } => "layout-missing",
+            Self::LayoutMismatch { .. } => "layout-mismatch",
+            Self::SameVersion { .. } => "same-version",
         }
     }
 
@@ -317,7 +268,16 @@ impl LoadError {
             | Self::TargetMismatch { path, .. }
             | Self::ImageDirFull { path, .. }
             | Self::ImageDirReadOnly { path, .. }
-            | Self::ImageDirIo { path, .. } => path,
+            | Self::ImageDirIo { path, .. }
+            | Self::MapFailed { path, .. }
+            | Self::OpenHangs { path, .. }
+            | Self::OpenLost { path }
+            | Self::WrongMagic { path, .. }
+            | Self::EarlyAllocation { path, .. }
+            | Self::EntryRefused { path, .. }
+            | Self::LayoutMissing { path }
+            | Self::LayoutMismatch { path, .. }
+            | Self::SameVersion { path, .. } => path,
         }
     }
 }

@@ -1,9 +1,21 @@
 //! The errors of the loader: one enum per fault domain, each in its own file.
+//!
+//! | at fault | type |
+//! | --- | --- |
+//! | the file or its place | [`LoadError`] |
+//! | the plugin's code or its configuration | [`CreateError`] |
+//! | `plugins.toml` | [`ConfigError`] |
+//! | the place for private copies | [`ImageDirError`] |
+//! | the host as a whole | [`BuildError`], [`PluginFailure`] |
 
 mod config;
+mod create;
+mod host;
 mod image_dir;
 mod load;
 
 pub use config::{ConfigError, ConfigProblem, ProblemKind};
+pub use create::{CreateError, Stage};
+pub use host::{BuildError, PluginFailure};
 pub use image_dir::{ImageDirError, ImageDirProblem};
 pub use load::LoadError;

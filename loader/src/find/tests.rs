@@ -5,25 +5,13 @@ use std::fs;
 use super::{Candidate, candidates};
 
 fn names(found: &[Candidate]) -> Vec<String> {
-    found
-        .iter()
-        .map(|c| c.path().file_name().unwrap().to_string_lossy().into_owned())
-        .collect()
+    found.iter().map(|c| c.path().file_name().unwrap().to_string_lossy().into_owned()).collect()
 }
 
 #[test]
 fn only_visible_so_names_sorted() {
     let dir = tempfile::tempdir().unwrap();
-    for name in [
-        "b.so",
-        "a.so",
-        ".hidden.so",
-        ".so",
-        "c.so.tmp",
-        "d.tmp",
-        "readme.md",
-        "libe.so.1",
-    ] {
+    for name in ["b.so", "a.so", ".hidden.so", ".so", "c.so.tmp", "d.tmp", "readme.md", "libe.so.1"] {
         fs::write(dir.path().join(name), b"x").unwrap();
     }
     let found = candidates(&[dir.path().into()]).unwrap();
@@ -54,10 +42,7 @@ fn an_absent_directory_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let absent = dir.path().join("absent");
     let error = candidates(&[dir.path().into(), absent.clone()]).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.path()),
-        ("directory-unreadable", absent.as_path())
-    );
+    assert_eq!((error.kind(), error.path()), ("directory-unreadable", absent.as_path()));
     assert!(error.to_string().contains("No such file"), "{error}");
 }
 
@@ -66,8 +51,5 @@ fn a_file_as_directory_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, b"x").unwrap();
-    assert_eq!(
-        candidates(&[file]).unwrap_err().kind(),
-        "directory-unreadable"
-    );
+    assert_eq!(candidates(&[file]).unwrap_err().kind(), "directory-unreadable");
 }

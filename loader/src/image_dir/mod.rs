@@ -66,10 +66,7 @@ impl ImageDir {
         match choice {
             ImageDirChoice::Explicit(dir) => {
                 return match place::open(&dir) {
-                    Ok(folder) => Ok(Self {
-                        place: Place::Folder(folder),
-                        passed_over,
-                    }),
+                    Ok(folder) => Ok(Self { place: Place::Folder(folder), passed_over }),
                     Err(problem) => Err(ImageDirError::Unusable { dir, problem }),
                 };
             }
@@ -77,10 +74,7 @@ impl ImageDir {
                 for dir in place::automatic() {
                     match place::open(&dir) {
                         Ok(folder) => {
-                            return Ok(Self {
-                                place: Place::Folder(folder),
-                                passed_over,
-                            });
+                            return Ok(Self { place: Place::Folder(folder), passed_over });
                         }
                         Err(problem) => {
                             tracing::warn!(dir = %dir.display(), %problem, "image directory passed over");
@@ -88,21 +82,13 @@ impl ImageDir {
                         }
                     }
                 }
-                tracing::warn!(
-                    "plugin images are held in memory: set image_dir to a directory that allows executing"
-                );
+                tracing::warn!("plugin images are held in memory: set image_dir to a directory that allows executing");
             }
             ImageDirChoice::Memory => {}
         }
         match memory::probe() {
-            Ok(()) => Ok(Self {
-                place: Place::Memory,
-                passed_over,
-            }),
-            Err(error) => Err(ImageDirError::Memory {
-                error,
-                tried: passed_over,
-            }),
+            Ok(()) => Ok(Self { place: Place::Memory, passed_over }),
+            Err(error) => Err(ImageDirError::Memory { error, tried: passed_over }),
         }
     }
 

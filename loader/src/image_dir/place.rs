@@ -25,17 +25,10 @@ const PAGE: usize = 4096;
 pub(super) fn automatic() -> Vec<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let cache = set("CACHE_DIRECTORY").map(|list| {
-        let first = list
-            .as_bytes()
-            .split(|&b| b == b':')
-            .next()
-            .unwrap_or_default();
+        let first = list.as_bytes().split(|&b| b == b':').next().unwrap_or_default();
         PathBuf::from(std::ffi::OsStr::from_bytes(first))
     });
-    let mut all: Vec<_> = cache
-        .into_iter()
-        .chain(set("TMPDIR").map(PathBuf::from))
-        .collect();
+    let mut all: Vec<_> = cache.into_iter().chain(set("TMPDIR").map(PathBuf::from)).collect();
     all.push("/tmp".into());
     all.dedup();
     all
@@ -50,10 +43,7 @@ pub(super) fn open(base: &Path) -> Result<Folder, ImageDirProblem> {
     let trusted = [0, rustix::process::geteuid().as_raw()].contains(&meta.uid());
     let shared = meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0;
     if !trusted || shared {
-        return Err(ImageDirProblem::Insecure {
-            uid: meta.uid(),
-            mode: meta.mode() & 0o7777,
-        });
+        return Err(ImageDirProblem::Insecure { uid: meta.uid(), mode: meta.mode() & 0o7777 });
     }
     remove_stale(base);
     let folder = make_folder(base).map_err(|e| problem(e, base))?;
@@ -68,11 +58,7 @@ fn make_folder(base: &Path) -> io::Result<Folder> {
     for _ in 0..16 {
         let mut random = [0_u8; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-        let name = format!(
-            "{FOLDER_PREFIX}{}-{:016x}",
-            owner.as_raw_nonzero(),
-            u64::from_ne_bytes(random)
-        );
+        let name = format!("{FOLDER_PREFIX}{}-{:016x}", owner.as_raw_nonzero(), u64::from_ne_bytes(random));
         let path = std::path::absolute(base)?.join(name);
         match std::fs::DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -80,11 +66,7 @@ fn make_folder(base: &Path) -> io::Result<Folder> {
         }
         match lock(&path) {
             Ok(Some(lock)) => {
-                return Ok(Folder {
-                    path,
-                    owner,
-                    _lock: lock,
-                });
+                return Ok(Folder { path, owner, _lock: lock });
             }
             Ok(None) => {}
             Err(error) => {
@@ -93,18 +75,12 @@ fn make_folder(base: &Path) -> io::Result<Folder> {
             }
         }
     }
-    Err(io::Error::other(
-        "other processes keep removing the new folder",
-    ))
+    Err(io::Error::other("other processes keep removing the new folder"))
 }
 
 /// The locked marker, or `None` if the folder was taken for a stale one meanwhile.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
-    let marker = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(folder.join(LOCK));
+    let marker = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(LOCK));
     let marker = match marker {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
@@ -121,12 +97,7 @@ fn lock(folder: &Path) -> io::Result<Option<File>> {
 fn probe(folder: &Path) -> Result<(), ImageDirProblem> {
     let path = folder.join(".probe");
     let result = (|| {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(&[0; PAGE])?;
         map_as_code(&file)
     })();
@@ -138,16 +109,8 @@ fn probe(folder: &Path) -> Result<(), ImageDirProblem> {
 /// Maps a page of the file as code; the kernel answers EPERM on a noexec mount, EACCES under some security policies.
 pub(super) fn map_as_code(file: impl AsFd) -> io::Result<()> {
     // SAFETY: invariant 1: the address is chosen by the kernel and nothing else of this process is mapped there.
-    let mapped: Result<*mut c_void, Errno> = unsafe {
-        mmap(
-            std::ptr::null_mut(),
-            PAGE,
-            ProtFlags::READ | ProtFlags::EXEC,
-            MapFlags::PRIVATE,
-            file,
-            0,
-        )
-    };
+    let mapped: Result<*mut c_void, Errno> =
+        unsafe { mmap(std::ptr::null_mut(), PAGE, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE, file, 0) };
     match mapped {
         Ok(at) => {
             // SAFETY: invariant 1: exactly the page mapped above, which nobody else knows.
@@ -172,9 +135,7 @@ fn problem(error: io::Error, dir: &Path) -> ImageDirProblem {
         io::ErrorKind::NotFound => ImageDirProblem::Missing,
         io::ErrorKind::NotADirectory => ImageDirProblem::NotADirectory,
         io::ErrorKind::ReadOnlyFilesystem => ImageDirProblem::ReadOnly,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ImageDirProblem::Full {
-            free: free_bytes(dir),
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ImageDirProblem::Full { free: free_bytes(dir) },
         _ => ImageDirProblem::Io(error),
     }
 }

@@ -18,10 +18,7 @@ pub(super) fn remove_stale(base: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let ours = entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(FOLDER_PREFIX);
+        let ours = entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX);
         // `symlink_metadata`: a link of that name is nothing that we made.
         let Ok(meta) = std::fs::symlink_metadata(entry.path()) else {
             continue;

@@ -38,9 +38,7 @@ impl StoredImage {
     pub fn keep(mut self) -> KeptImage {
         self.remove = false;
         std::mem::forget(self.memory.take());
-        KeptImage {
-            path: std::mem::take(&mut self.path),
-        }
+        KeptImage { path: std::mem::take(&mut self.path) }
     }
 }
 
@@ -79,21 +77,13 @@ impl ImageDir {
             Place::Folder(folder) => {
                 let path = folder.path.join(name);
                 write(&path, image.bytes()).map_err(|e| failure(e, &folder.path, image))?;
-                Ok(StoredImage {
-                    path,
-                    memory: None,
-                    remove: true,
-                })
+                Ok(StoredImage { path, memory: None, remove: true })
             }
             Place::Memory => {
-                let fd = memory::sealed(&name, image.bytes())
-                    .map_err(|e| failure(e, Path::new("/proc/self/fd"), image))?;
+                let fd =
+                    memory::sealed(&name, image.bytes()).map_err(|e| failure(e, Path::new("/proc/self/fd"), image))?;
                 let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-                Ok(StoredImage {
-                    path,
-                    memory: Some(fd),
-                    remove: false,
-                })
+                Ok(StoredImage { path, memory: Some(fd), remove: false })
             }
         }
     }
@@ -103,12 +93,7 @@ impl ImageDir {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // `create_new` is O_CREAT | O_EXCL, which does not follow a link either; O_NOFOLLOW says so once more.
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(no_follow)
-        .open(path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(no_follow).open(path)?;
     fill(file, bytes).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })
@@ -127,12 +112,9 @@ fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
 fn failure(error: io::Error, dir: &Path, image: &VerifiedImage) -> LoadError {
     let (path, dir) = (image.path().to_path_buf(), dir.to_path_buf());
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LoadError::ImageDirFull {
-            path,
-            needed: image.size(),
-            free: free_bytes(&dir),
-            dir,
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            LoadError::ImageDirFull { path, needed: image.size(), free: free_bytes(&dir), dir }
+        }
         io::ErrorKind::ReadOnlyFilesystem => LoadError::ImageDirReadOnly { path, dir },
         _ => LoadError::ImageDirIo { path, dir, error },
     }
@@ -141,11 +123,7 @@ fn failure(error: io::Error, dir: &Path, image: &VerifiedImage) -> LoadError {
 /// At most 100 characters that mean nothing to a shell or a file system.
 fn file_stem(stem: &str) -> String {
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }
     };
     let mut stem: String = stem.chars().take(100).map(safe).collect();
     if stem.is_empty() || stem.starts_with(['.', '-']) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::VerifyPolicy;
 use crate::error::LoadError;
+use crate::method::{Kind, Method};
 
 /// The section that holds the descriptor.
 pub const DESCRIPTOR_SECTION: &str = ".mini_chat_plugin";
@@ -86,26 +87,41 @@ pub enum Preflight {
     Create,
 }
 
+impl Descriptor {
+    /// Reads the descriptor of a plugin that is linked into this program.
+    pub(crate) fn of_linked(json: &str) -> Result<Self, LoadError> {
+        parse(std::path::Path::new("a plugin linked into this program"), json.as_bytes(), &VerifyPolicy::default())
+    }
+
+    /// Whether it serves a kind.
+    pub fn serves(&self, kind: Kind) -> bool {
+        self.methods(kind).is_some()
+    }
+
+    /// The methods of a kind that it answers itself; none if it does not serve the kind.
+    pub fn methods(&self, kind: Kind) -> Option<&[String]> {
+        match kind {
+            Kind::ModelPolicy => self.kinds.model_policy.as_deref(),
+            Kind::Audit => self.kinds.audit.as_deref(),
+        }
+    }
+
+    /// Methods of the kinds it serves that it lacks: the host answers them with the trait's default body.
+    pub fn answered_by_default(&self) -> Vec<Method> {
+        let lacks = |method: &Method| {
+            self.methods(method.kind()).is_some_and(|own| !own.iter().any(|name| name == method.name()))
+        };
+        Method::ALL.into_iter().filter(lacks).collect()
+    }
+}
+
 /// Parses the section's content. `Err` refuses the file as a whole; a descriptor that was parsed is still to be judged
 /// with [`judge`].
-pub(super) fn parse(
-    path: &std::path::Path,
-    content: &[u8],
-    policy: &VerifyPolicy,
-) -> Result<Descriptor, LoadError> {
-    let invalid = |reason: String| LoadError::DescriptorInvalid {
-        path: path.into(),
-        reason,
-    };
-    let end = content
-        .iter()
-        .rposition(|&b| b != 0)
-        .map_or(0, |last| last + 1);
-    let value: Value =
-        serde_json::from_slice(&content[..end]).map_err(|e| invalid(format!("not JSON: {e}")))?;
-    let object = value
-        .as_object()
-        .ok_or_else(|| invalid("not a JSON object".into()))?;
+pub(super) fn parse(path: &std::path::Path, content: &[u8], policy: &VerifyPolicy) -> Result<Descriptor, LoadError> {
+    let invalid = |reason: String| LoadError::DescriptorInvalid { path: path.into(), reason };
+    let end = content.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    let value: Value = serde_json::from_slice(&content[..end]).map_err(|e| invalid(format!("not JSON: {e}")))?;
+    let object = value.as_object().ok_or_else(|| invalid("not a JSON object".into()))?;
 
     // These two first: in another format, or with unknown requirements, nothing else has a known meaning.
     match object.get("format") {
@@ -113,41 +129,26 @@ pub(super) fn parse(
         Some(format) => match format.as_u64() {
             Some(DESCRIPTOR_FORMAT) => {}
             Some(found) => {
-                return Err(LoadError::DescriptorFormat {
-                    path: path.into(),
-                    found,
-                    known: DESCRIPTOR_FORMAT,
-                });
+                return Err(LoadError::DescriptorFormat { path: path.into(), found, known: DESCRIPTOR_FORMAT });
             }
             None => return Err(invalid("format: expected a positive integer".into())),
         },
     }
     let requires: Vec<String> = match object.get("requires") {
         None => return Err(invalid("missing field `requires`".into())),
-        Some(list) => Vec::deserialize(list)
-            .map_err(|_| invalid("requires: expected a list of strings".into()))?,
+        Some(list) => Vec::deserialize(list).map_err(|_| invalid("requires: expected a list of strings".into()))?,
     };
-    let unknown: Vec<_> = requires
-        .into_iter()
-        .filter(|r| !policy.known_requires.contains(r))
-        .collect();
+    let unknown: Vec<_> = requires.into_iter().filter(|r| !policy.known_requires.contains(r)).collect();
     if !unknown.is_empty() {
         let known = policy.known_requires.clone();
-        return Err(LoadError::UnknownRequires {
-            path: path.into(),
-            unknown,
-            known,
-        });
+        return Err(LoadError::UnknownRequires { path: path.into(), unknown, known });
     }
-    let descriptor: Descriptor =
-        serde_path_to_error::deserialize(&value).map_err(|e| match e.path().to_string() {
-            root if root == "." => invalid(e.inner().to_string()),
-            key => invalid(format!("{key}: {}", e.inner())),
-        })?;
+    let descriptor: Descriptor = serde_path_to_error::deserialize(&value).map_err(|e| match e.path().to_string() {
+        root if root == "." => invalid(e.inner().to_string()),
+        key => invalid(format!("{key}: {}", e.inner())),
+    })?;
     if descriptor.kinds == Kinds::default() {
-        return Err(invalid(
-            "kinds: expected model_policy, audit or both, found neither".into(),
-        ));
+        return Err(invalid("kinds: expected model_policy, audit or both, found neither".into()));
     }
     if descriptor.id.is_empty() {
         return Err(invalid("id: expected a GTS segment, found nothing".into()));
@@ -156,45 +157,22 @@ pub(super) fn parse(
 }
 
 /// Whether a host with this policy can serve it. All reasons against it.
-pub(super) fn judge(
-    path: &std::path::Path,
-    descriptor: &Descriptor,
-    policy: &VerifyPolicy,
-) -> Vec<LoadError> {
+pub(super) fn judge(path: &std::path::Path, descriptor: &Descriptor, policy: &VerifyPolicy) -> Vec<LoadError> {
     let path = || path.to_path_buf();
     let mut refusals = Vec::new();
     if descriptor.target != policy.target {
         let (found, expected) = (descriptor.target.clone(), policy.target.clone());
-        refusals.push(LoadError::TargetMismatch {
-            path: path(),
-            found,
-            expected,
-        });
+        refusals.push(LoadError::TargetMismatch { path: path(), found, expected });
     }
-    if !descriptor
-        .abi
-        .majors
-        .iter()
-        .any(|major| policy.abi_majors.contains(major))
-    {
+    if !descriptor.abi.majors.iter().any(|major| policy.abi_majors.contains(major)) {
         let (file, host) = (descriptor.abi.majors.clone(), policy.abi_majors.clone());
-        refusals.push(LoadError::AbiMajor {
-            path: path(),
-            file,
-            host,
-        });
+        refusals.push(LoadError::AbiMajor { path: path(), file, host });
     }
     if descriptor.panic != "unwind" {
-        refusals.push(LoadError::PanicAbort {
-            path: path(),
-            found: descriptor.panic.clone(),
-        });
+        refusals.push(LoadError::PanicAbort { path: path(), found: descriptor.panic.clone() });
     }
     if descriptor.heap != "host" {
-        refusals.push(LoadError::ForeignHeap {
-            path: path(),
-            found: descriptor.heap.clone(),
-        });
+        refusals.push(LoadError::ForeignHeap { path: path(), found: descriptor.heap.clone() });
     }
     refusals
 }

@@ -48,47 +48,25 @@ pub(super) struct Elf<'a> {
 impl<'a> Elf<'a> {
     pub(super) fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<Self, LoadError> {
         ident::check(path, bytes)?;
-        let header =
-            FileHeader64::<LE>::parse(bytes).map_err(|e| malformed(path, e.to_string()))?;
+        let header = FileHeader64::<LE>::parse(bytes).map_err(|e| malformed(path, e.to_string()))?;
         let machine = header.e_machine(LE);
         if machine != HOST.0 {
-            return Err(LoadError::Machine {
-                path: path.into(),
-                found: machine_name(machine),
-                expected: HOST.1,
-            });
+            return Err(LoadError::Machine { path: path.into(), found: machine_name(machine), expected: HOST.1 });
         }
         match header.e_type(LE) {
             elf::ET_DYN => {}
             elf::ET_EXEC => {
-                return Err(LoadError::Executable {
-                    path: path.into(),
-                    found: "fixed address",
-                });
+                return Err(LoadError::Executable { path: path.into(), found: "fixed address" });
             }
             other => {
-                return Err(LoadError::NotSharedObject {
-                    path: path.into(),
-                    found: type_name(other),
-                });
+                return Err(LoadError::NotSharedObject { path: path.into(), found: type_name(other) });
             }
         }
         let (segments, sections) = tables(path, bytes, header)?;
-        if segments
-            .iter()
-            .any(|segment| segment.kind == elf::PT_INTERP)
-        {
-            return Err(LoadError::Executable {
-                path: path.into(),
-                found: "names a program interpreter",
-            });
+        if segments.iter().any(|segment| segment.kind == elf::PT_INTERP) {
+            return Err(LoadError::Executable { path: path.into(), found: "names a program interpreter" });
         }
-        let elf = Self {
-            path,
-            bytes,
-            segments,
-            sections,
-        };
+        let elf = Self { path, bytes, segments, sections };
         elf.check_layout()?;
         Ok(elf)
     }
@@ -98,41 +76,24 @@ impl<'a> Elf<'a> {
         let mut end = 0;
         for load in self.loads() {
             if (load.file.len() as u64) > load.memsz {
-                return Err(self.malformed(format!(
-                    "segment at {:#x} is larger in the file than in memory",
-                    load.addr
-                )));
+                return Err(self.malformed(format!("segment at {:#x} is larger in the file than in memory", load.addr)));
             }
             if load.addr < end {
-                return Err(self.malformed(format!(
-                    "segment at {:#x} is out of order or overlaps",
-                    load.addr
-                )));
+                return Err(self.malformed(format!("segment at {:#x} is out of order or overlaps", load.addr)));
             }
             if (load.file.start as u64 ^ load.addr) & 0xfff != 0 {
-                return Err(
-                    self.malformed(format!("segment at {:#x} is not page congruent", load.addr))
-                );
+                return Err(self.malformed(format!("segment at {:#x} is not page congruent", load.addr)));
             }
             if load.flags & (elf::PF_W.0 | elf::PF_X.0) == elf::PF_W.0 | elf::PF_X.0 {
-                return Err(LoadError::WritableCode {
-                    path: self.path.into(),
-                    address: load.addr,
-                });
+                return Err(LoadError::WritableCode { path: self.path.into(), address: load.addr });
             }
             end = load.addr + load.memsz;
         }
-        if end == 0 {
-            Err(self.malformed("no loadable segment".into()))
-        } else {
-            Ok(())
-        }
+        if end == 0 { Err(self.malformed("no loadable segment".into())) } else { Ok(()) }
     }
 
     pub(super) fn loads(&self) -> impl Iterator<Item = &Segment> {
-        self.segments
-            .iter()
-            .filter(|segment| segment.kind == elf::PT_LOAD)
+        self.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD)
     }
 
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
@@ -158,16 +119,13 @@ impl<'a> Elf<'a> {
     }
 
     pub(super) fn u64_at(&self, addr: u64) -> Option<u64> {
-        self.bytes_at(addr, 8)
-            .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+        self.bytes_at(addr, 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 
     /// Whether `len` bytes at the address will be memory of a segment that has `flag`.
     pub(super) fn is_memory(&self, addr: u64, len: u64, flag: elf::ProgramFlags) -> bool {
         self.loads().any(|load| {
-            let inside = addr
-                .checked_sub(load.addr)
-                .and_then(|skip| skip.checked_add(len));
+            let inside = addr.checked_sub(load.addr).and_then(|skip| skip.checked_add(len));
             load.flags & flag.0 != 0 && inside.is_some_and(|end| end <= load.memsz)
         })
     }
@@ -177,51 +135,28 @@ impl<'a> Elf<'a> {
     }
 
     pub(super) fn hole(&self, offset: usize, place: &str) -> LoadError {
-        LoadError::Holes {
-            path: self.path.into(),
-            offset: offset as u64,
-            place: place.into(),
-        }
+        LoadError::Holes { path: self.path.into(), offset: offset as u64, place: place.into() }
     }
 }
 
 /// Both header tables; refuses the file unless all their ranges lie inside it.
-fn tables(
-    path: &Path,
-    bytes: &[u8],
-    header: &FileHeader64<LE>,
-) -> Result<(Vec<Segment>, Vec<Section>), LoadError> {
+fn tables(path: &Path, bytes: &[u8], header: &FileHeader64<LE>) -> Result<(Vec<Segment>, Vec<Section>), LoadError> {
     let bad = |reason: &str| malformed(path, reason.into());
-    let end = |offset: u64, size: u64| {
-        offset
-            .checked_add(size)
-            .ok_or_else(|| bad("a range overflows"))
-    };
+    let end = |offset: u64, size: u64| offset.checked_add(size).ok_or_else(|| bad("a range overflows"));
     let found_len = bytes.len() as u64;
-    let truncated = |expected_len| LoadError::Truncated {
-        path: path.into(),
-        expected_len,
-        found_len,
-    };
+    let truncated = |expected_len| LoadError::Truncated { path: path.into(), expected_len, found_len };
 
     let (phoff, shoff) = (header.e_phoff(LE), header.e_shoff(LE));
     let mut need = end(phoff, u64::from(header.e_phnum(LE)) * PROGRAM_HEADER)?;
     if shoff != 0 {
         // With e_shnum 0 the true number stands in the first section header.
-        need = need.max(end(
-            shoff,
-            u64::from(header.e_shnum(LE).max(1)) * SECTION_HEADER,
-        )?);
+        need = need.max(end(shoff, u64::from(header.e_shnum(LE).max(1)) * SECTION_HEADER)?);
     }
     if need > found_len {
         return Err(truncated(need));
     }
-    let headers = header
-        .program_headers(LE, bytes)
-        .map_err(|e| malformed(path, e.to_string()))?;
-    let shnum = header
-        .shnum(LE, bytes)
-        .map_err(|e| malformed(path, e.to_string()))?;
+    let headers = header.program_headers(LE, bytes).map_err(|e| malformed(path, e.to_string()))?;
+    let shnum = header.shnum(LE, bytes).map_err(|e| malformed(path, e.to_string()))?;
     need = need.max(end(shoff, u64::from(shnum) * SECTION_HEADER)?);
     for ph in headers {
         need = need.max(end(ph.p_offset.get(LE), ph.p_filesz.get(LE))?);
@@ -230,9 +165,7 @@ fn tables(
     if need > found_len {
         return Err(truncated(need));
     }
-    let table = header
-        .sections(LE, bytes)
-        .map_err(|e| malformed(path, e.to_string()))?;
+    let table = header.sections(LE, bytes).map_err(|e| malformed(path, e.to_string()))?;
     for sh in table.iter().filter(|sh| has_bytes(sh.sh_type(LE))) {
         need = need.max(end(sh.sh_offset(LE), sh.sh_size(LE))?);
     }
@@ -250,20 +183,14 @@ fn tables(
     });
     let mut sections = Vec::new();
     for sh in table.iter().skip(1) {
-        let name = table
-            .section_name(LE, sh)
-            .map_err(|e| malformed(path, e.to_string()))?;
+        let name = table.section_name(LE, sh).map_err(|e| malformed(path, e.to_string()))?;
         let kind = sh.sh_type(LE);
         sections.push(Section {
             name: String::from_utf8_lossy(name).into_owned(),
             kind,
             flags: sh.sh_flags(LE).0,
             addr: sh.sh_addr(LE),
-            file: if has_bytes(kind) {
-                range(sh.sh_offset(LE), sh.sh_size(LE))
-            } else {
-                0..0
-            },
+            file: if has_bytes(kind) { range(sh.sh_offset(LE), sh.sh_size(LE)) } else { 0..0 },
         });
     }
     Ok((segments.collect(), sections))
@@ -274,8 +201,5 @@ fn has_bytes(kind: elf::SectionType) -> bool {
 }
 
 fn malformed(path: &Path, reason: String) -> LoadError {
-    LoadError::Malformed {
-        path: path.into(),
-        reason,
-    }
+    LoadError::Malformed { path: path.into(), reason }
 }

@@ -5,8 +5,8 @@ use object::elf as consts;
 use super::dynamic::Dynamic;
 use super::elf::Elf;
 use super::{
-    DESCRIPTOR_SECTION, Descriptor, ENTRY_SYMBOL, Facts, ReadImage, VerifyPolicy, descriptor,
-    holes, ident, lookup, needed, reloc,
+    DESCRIPTOR_SECTION, Descriptor, ENTRY_SYMBOL, Facts, ReadImage, VerifyPolicy, descriptor, holes, ident, lookup,
+    needed, reloc,
 };
 use crate::error::LoadError;
 
@@ -31,18 +31,13 @@ pub(super) fn examine(image: &ReadImage, policy: &VerifyPolicy) -> Examination {
     let refusals = &mut found.refusals;
     let dynamic = Dynamic::parse(&elf);
     if dynamic.as_ref().is_ok_and(is_program) {
-        refusals.push(LoadError::Executable {
-            path: elf.path.into(),
-            found: "position independent",
-        });
+        refusals.push(LoadError::Executable { path: elf.path.into(), found: "position independent" });
     }
     let descriptor = descriptor_content(&elf).map_err(|e| refusals.push(e)).ok();
     holes::check(&elf, image.sparse()).unwrap_or_else(|e| refusals.push(e));
     match dynamic {
         Ok(dynamic) => {
-            found.facts = structure(&elf, &dynamic, policy, refusals)
-                .map_err(|e| refusals.push(e))
-                .ok();
+            found.facts = structure(&elf, &dynamic, policy, refusals).map_err(|e| refusals.push(e)).ok();
         }
         Err(error) => refusals.push(error),
     }
@@ -66,10 +61,7 @@ fn is_program(dynamic: &Dynamic<'_>) -> bool {
 /// The bytes of the descriptor section.
 fn descriptor_content<'a>(elf: &Elf<'a>) -> Result<&'a [u8], LoadError> {
     let section = elf.section(DESCRIPTOR_SECTION);
-    let section = section.ok_or(LoadError::NotAPlugin {
-        path: elf.path.into(),
-        section: DESCRIPTOR_SECTION,
-    })?;
+    let section = section.ok_or(LoadError::NotAPlugin { path: elf.path.into(), section: DESCRIPTOR_SECTION })?;
     let content = &elf.bytes[section.file.clone()];
     if content.iter().all(|&b| b == 0) {
         return Err(elf.hole(section.file.start, DESCRIPTOR_SECTION));
@@ -102,27 +94,16 @@ fn structure(
 
 /// The entry is a function of this library, has code, and dlsym will find it.
 fn entry(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<(), LoadError> {
-    let missing = || LoadError::NoEntrySymbol {
-        path: elf.path.into(),
-        symbol: ENTRY_SYMBOL,
-    };
-    let symbol = dynamic
-        .position(ENTRY_SYMBOL)
-        .and_then(|at| dynamic.symbol(at))
-        .ok_or_else(missing)?;
+    let missing = || LoadError::NoEntrySymbol { path: elf.path.into(), symbol: ENTRY_SYMBOL };
+    let symbol = dynamic.position(ENTRY_SYMBOL).and_then(|at| dynamic.symbol(at)).ok_or_else(missing)?;
     if symbol.info & 0xf != consts::STT_FUNC.0 || symbol.section >= consts::SHN_LORESERVE {
         return Err(missing());
     }
     if !elf.is_memory(symbol.addr, 1, consts::PF_X) {
-        return Err(elf.malformed(format!(
-            "`{ENTRY_SYMBOL}` at {:#x} is not in an executable segment",
-            symbol.addr
-        )));
+        return Err(elf.malformed(format!("`{ENTRY_SYMBOL}` at {:#x} is not in an executable segment", symbol.addr)));
     }
     if !reloc::is_code(elf, symbol.addr) {
-        let offset = elf
-            .file_range(symbol.addr, 1)
-            .map_or(0, |range| range.start);
+        let offset = elf.file_range(symbol.addr, 1).map_or(0, |range| range.start);
         return Err(elf.hole(offset, ENTRY_SYMBOL));
     }
     lookup::find(elf, dynamic, ENTRY_SYMBOL)

@@ -34,28 +34,18 @@ const CODE: usize = 64;
 pub(super) fn check(elf: &Elf<'_>, sparse: &[Range<u64>]) -> Result<(), LoadError> {
     for section in &elf.sections {
         let code = section.flags & elf::SHF_EXECINSTR.0 != 0;
-        let table = TABLES
-            .iter()
-            .find(|(name, _)| *name == section.name)
-            .map(|(_, least)| *least);
+        let table = TABLES.iter().find(|(name, _)| *name == section.name).map(|(_, least)| *least);
         if let Some(least) = table.or(code.then_some(CODE))
             && let Some(offset) = zero_page(elf.bytes, section.file.clone(), least)
         {
             return Err(elf.hole(offset, &section.name));
         }
     }
-    for segment in elf
-        .loads()
-        .filter(|segment| segment.flags & elf::PF_X.0 != 0)
-    {
+    for segment in elf.loads().filter(|segment| segment.flags & elf::PF_X.0 != 0) {
         let code = segment.file.start as u64..segment.file.end as u64;
         // The hint counts only while the bytes read are zero: the file may have been filled in since.
         let inside = |hole: &&Range<u64>| code.start <= hole.start && hole.end <= code.end;
-        let empty = |hole: &&Range<u64>| {
-            elf.bytes[hole.start as usize..hole.end as usize]
-                .iter()
-                .all(|&b| b == 0)
-        };
+        let empty = |hole: &&Range<u64>| elf.bytes[hole.start as usize..hole.end as usize].iter().all(|&b| b == 0);
         if let Some(hole) = sparse.iter().filter(inside).find(empty) {
             return Err(elf.hole(hole.start as usize, "an executable segment (sparse file)"));
         }

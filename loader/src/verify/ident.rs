@@ -24,47 +24,24 @@ pub(super) fn check(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let path = || PathBuf::from(path);
     let head = &bytes[..bytes.len().min(4)];
     if !elf::ELFMAG.starts_with(head) || head.is_empty() {
-        return Err(LoadError::NotElf {
-            path: path(),
-            found: format!("{head:02x?}"),
-        });
+        return Err(LoadError::NotElf { path: path(), found: format!("{head:02x?}") });
     }
     if (bytes.len() as u64) < HEADER {
-        return Err(LoadError::Truncated {
-            path: path(),
-            expected_len: HEADER,
-            found_len: bytes.len() as u64,
-        });
+        return Err(LoadError::Truncated { path: path(), expected_len: HEADER, found_len: bytes.len() as u64 });
     }
     match elf::FileClass(bytes[4]) {
         elf::ELFCLASS64 => {}
         elf::ELFCLASS32 => {
-            return Err(LoadError::NotElf64 {
-                path: path(),
-                found: "32-bit".into(),
-                expected: HOST.1,
-            });
+            return Err(LoadError::NotElf64 { path: path(), found: "32-bit".into(), expected: HOST.1 });
         }
         class => {
-            return Err(LoadError::NotElf64 {
-                path: path(),
-                found: format!("class {}", class.0),
-                expected: HOST.1,
-            });
+            return Err(LoadError::NotElf64 { path: path(), found: format!("class {}", class.0), expected: HOST.1 });
         }
     }
     match elf::DataEncoding(bytes[5]) {
         elf::ELFDATA2LSB => Ok(()),
-        elf::ELFDATA2MSB => Err(LoadError::ByteOrder {
-            path: path(),
-            found: "big endian".into(),
-            expected: HOST.1,
-        }),
-        order => Err(LoadError::ByteOrder {
-            path: path(),
-            found: format!("{}", order.0),
-            expected: HOST.1,
-        }),
+        elf::ELFDATA2MSB => Err(LoadError::ByteOrder { path: path(), found: "big endian".into(), expected: HOST.1 }),
+        order => Err(LoadError::ByteOrder { path: path(), found: format!("{}", order.0), expected: HOST.1 }),
     }
 }
 

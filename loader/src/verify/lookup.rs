@@ -14,16 +14,8 @@ pub(super) fn find(elf: &Elf<'_>, dynamic: &Dynamic<'_>, name: &str) -> Option<u
     let Some(table) = dynamic.get(elf::DT_GNU_HASH) else {
         return dynamic.position(name);
     };
-    let word = |addr: u64| {
-        elf.bytes_at(addr, 4)
-            .map(|b| u32::from_le_bytes(b.try_into().expect("four bytes")))
-    };
-    let [buckets, base, masks, shift] = [
-        word(table)?,
-        word(table + 4)?,
-        word(table + 8)?,
-        word(table + 12)?,
-    ];
+    let word = |addr: u64| elf.bytes_at(addr, 4).map(|b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+    let [buckets, base, masks, shift] = [word(table)?, word(table + 4)?, word(table + 8)?, word(table + 12)?];
     if buckets == 0 || !masks.is_power_of_two() {
         return None;
     }

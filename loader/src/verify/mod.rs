@@ -24,9 +24,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-pub use descriptor::{
-    AbiVersion, DESCRIPTOR_FORMAT, DESCRIPTOR_SECTION, Descriptor, Kinds, Preflight,
-};
+pub use descriptor::{AbiVersion, DESCRIPTOR_FORMAT, DESCRIPTOR_SECTION, Descriptor, Kinds, Preflight};
 pub use digest::Digest;
 pub use needed::ALWAYS_ALLOWED;
 pub use ownership::OwnershipPolicy;
@@ -54,22 +52,13 @@ pub struct VerifyPolicy {
 
 impl Default for VerifyPolicy {
     fn default() -> Self {
-        Self {
-            allow_needed: Vec::new(),
-            abi_majors: vec![1],
-            target: host_target(),
-            known_requires: Vec::new(),
-        }
+        Self { allow_needed: Vec::new(), abi_majors: vec![1], target: host_target(), known_requires: Vec::new() }
     }
 }
 
 /// The triple that this host was compiled for.
 fn host_target() -> String {
-    let env = if cfg!(target_env = "musl") {
-        "musl"
-    } else {
-        "gnu"
-    };
+    let env = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
     format!("{}-unknown-linux-{env}", std::env::consts::ARCH)
 }
 
@@ -147,16 +136,9 @@ impl ReadImage {
             return Err(refusal);
         }
         match (found.facts, found.descriptor) {
-            (Some(facts), Some(descriptor)) => Ok(VerifiedImage {
-                image: self,
-                descriptor,
-                facts,
-            }),
+            (Some(facts), Some(descriptor)) => Ok(VerifiedImage { image: self, descriptor, facts }),
             // `examine` gives a reason whenever it lacks either; should it ever not, the file is still refused.
-            _ => Err(LoadError::Malformed {
-                path: self.path().into(),
-                reason: "not examined to the end".into(),
-            }),
+            _ => Err(LoadError::Malformed { path: self.path().into(), reason: "not examined to the end".into() }),
         }
     }
 }
@@ -182,14 +164,8 @@ pub struct Inspection {
 /// Everything about one file, for people and for `--json`. Executes nothing of it.
 pub fn inspect(path: impl Into<PathBuf>, limits: &ReadLimits, policy: &VerifyPolicy) -> Inspection {
     let path = path.into();
-    let mut found = Inspection {
-        path: path.clone(),
-        digest: None,
-        size: None,
-        facts: None,
-        descriptor: None,
-        refusals: vec![],
-    };
+    let mut found =
+        Inspection { path: path.clone(), digest: None, size: None, facts: None, descriptor: None, refusals: vec![] };
     match Candidate::from_path(path).read(limits) {
         Err(error) => found.refusals.push(error),
         Ok(image) => {

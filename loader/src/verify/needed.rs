@@ -24,12 +24,7 @@ pub const ALWAYS_ALLOWED: &[&str] = &[
 /// DT_NEEDED, and the filter tags, which load a library just the same.
 pub(super) fn libraries(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<Vec<String>, LoadError> {
     let mut all = dynamic.strings(elf, elf::DT_NEEDED)?;
-    for tag in [
-        elf::DT_AUXILIARY,
-        elf::DT_FILTER,
-        elf::DT_AUDIT,
-        elf::DT_DEPAUDIT,
-    ] {
+    for tag in [elf::DT_AUXILIARY, elf::DT_FILTER, elf::DT_AUDIT, elf::DT_DEPAUDIT] {
         all.extend(dynamic.strings(elf, tag)?);
     }
     Ok(all)
@@ -46,19 +41,12 @@ pub(super) fn judge(
     let mut refusals = Vec::new();
     for (tag, name) in [(elf::DT_RPATH, "DT_RPATH"), (elf::DT_RUNPATH, "DT_RUNPATH")] {
         for value in dynamic.strings(elf, tag)? {
-            refusals.push(LoadError::RunPath {
-                path: path(),
-                tag: name,
-                value,
-            });
+            refusals.push(LoadError::RunPath { path: path(), tag: name, value });
         }
     }
     for library in libraries {
         if !ALWAYS_ALLOWED.contains(&library.as_str()) && !policy.allow_needed.contains(library) {
-            refusals.push(LoadError::NeededNotAllowed {
-                path: path(),
-                library: library.clone(),
-            });
+            refusals.push(LoadError::NeededNotAllowed { path: path(), library: library.clone() });
         }
     }
     let flags = dynamic.get(elf::DT_FLAGS).unwrap_or(0);
@@ -69,17 +57,12 @@ pub(super) fn judge(
 }
 
 /// The highest `GLIBC_x.y` that a symbol needs: the lowest glibc that can load the file.
-pub(super) fn lowest_glibc(
-    elf: &Elf<'_>,
-    dynamic: &Dynamic<'_>,
-) -> Result<Option<String>, LoadError> {
+pub(super) fn lowest_glibc(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<Option<String>, LoadError> {
     let Some(mut at) = dynamic.get(elf::DT_VERNEED) else {
         return Ok(None);
     };
     let outside = || elf.malformed("the table of needed versions lies outside the file".into());
-    let number = |bytes: &[u8], at: usize| {
-        u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-    };
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let mut highest: Option<Vec<u32>> = None;
     // DT_VERNEEDNUM bounds the walk; a record that leads to itself cannot keep us.
     for _ in 0..dynamic.get(elf::DT_VERNEEDNUM).unwrap_or(0).min(4096) {
@@ -95,26 +78,16 @@ pub(super) fn lowest_glibc(
         for _ in 0..u16::from_le_bytes([need[2], need[3]]) {
             let aux = elf.bytes_at(aux_at, 16).ok_or_else(outside)?;
             let name = dynamic.string(number(aux, 8).into()).ok_or_else(outside)?;
-            let numbers = name
-                .strip_prefix("GLIBC_")
-                .map(|v| v.split('.').map(str::parse).collect());
+            let numbers = name.strip_prefix("GLIBC_").map(|v| v.split('.').map(str::parse).collect());
             if let Some(Ok(numbers)) = numbers {
                 highest = highest.max(Some(numbers));
             }
-            aux_at = aux_at
-                .checked_add(number(aux, 12).into())
-                .ok_or_else(outside)?;
+            aux_at = aux_at.checked_add(number(aux, 12).into()).ok_or_else(outside)?;
         }
         match number(need, 12) {
             0 => break,
             next => at = at.checked_add(next.into()).ok_or_else(outside)?,
         }
     }
-    Ok(highest.map(|numbers| {
-        numbers
-            .iter()
-            .map(u32::to_string)
-            .collect::<Vec<_>>()
-            .join(".")
-    }))
+    Ok(highest.map(|numbers| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(".")))
 }

@@ -30,30 +30,17 @@ impl OwnershipPolicy {
         }
         let euid = rustix::process::geteuid().as_raw();
         if stat.st_uid != 0 && stat.st_uid != euid && !self.trusted_uids.contains(&stat.st_uid) {
-            return Err(LoadError::UntrustedOwner {
-                path: path.into(),
-                uid: stat.st_uid,
-                euid,
-            });
+            return Err(LoadError::UntrustedOwner { path: path.into(), uid: stat.st_uid, euid });
         }
         if stat.st_mode & WRITABLE_BY_OTHERS != 0 {
-            return Err(LoadError::WritableByOthers {
-                path: path.into(),
-                mode: stat.st_mode & 0o7777,
-            });
+            return Err(LoadError::WritableByOthers { path: path.into(), mode: stat.st_mode & 0o7777 });
         }
         for dir in directories(path, file) {
-            let found = rustix::fs::stat(&dir).map_err(|e| LoadError::Unreadable {
-                path: dir.clone(),
-                error: e.into(),
-            })?;
+            let found =
+                rustix::fs::stat(&dir).map_err(|e| LoadError::Unreadable { path: dir.clone(), error: e.into() })?;
             if found.st_mode & WRITABLE_BY_OTHERS != 0 && found.st_mode & STICKY == 0 {
                 let mode = found.st_mode & 0o7777;
-                return Err(LoadError::DirectoryWritableByOthers {
-                    path: path.into(),
-                    dir,
-                    mode,
-                });
+                return Err(LoadError::DirectoryWritableByOthers { path: path.into(), dir, mode });
             }
         }
         Ok(())
@@ -68,10 +55,7 @@ fn directories(path: &Path, file: impl AsFd) -> Vec<PathBuf> {
         None => None,
     };
     let mut dirs: Vec<_> = parent(path).into_iter().collect();
-    let real = std::fs::read_link(format!(
-        "/proc/self/fd/{}",
-        std::os::fd::AsRawFd::as_raw_fd(&file.as_fd())
-    ));
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file.as_fd())));
     // A file unlinked since then reads as "… (deleted)": its directory no longer matters for what was opened, but it
     // is still judged. Without /proc only the directory of the name is.
     if let Some(dir) = real.ok().as_deref().and_then(parent)

@@ -28,10 +28,7 @@ pub struct ReadLimits {
 
 impl Default for ReadLimits {
     fn default() -> Self {
-        Self {
-            max_bytes: 512 << 20,
-            ownership: OwnershipPolicy::default(),
-        }
+        Self { max_bytes: 512 << 20, ownership: OwnershipPolicy::default() }
     }
 }
 
@@ -78,10 +75,7 @@ impl ReadImage {
 
 impl std::fmt::Debug for ReadImage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadImage")
-            .field("path", &self.path)
-            .field("digest", &self.digest)
-            .finish_non_exhaustive()
+        f.debug_struct("ReadImage").field("path", &self.path).field("digest", &self.digest).finish_non_exhaustive()
     }
 }
 
@@ -93,10 +87,7 @@ impl Candidate {
     /// [`LoadError`] of the group "finding and reading".
     pub fn read(self, limits: &ReadLimits) -> Result<ReadImage, LoadError> {
         let path = self.path().to_path_buf();
-        let unreadable = |error: io::Error| LoadError::Unreadable {
-            path: path.clone(),
-            error,
-        };
+        let unreadable = |error: io::Error| LoadError::Unreadable { path: path.clone(), error };
         let file = open(&path)?;
         let before = rustix::fs::fstat(&file).map_err(|e| unreadable(e.into()))?;
         if let Some(found) = odd_kind(&before) {
@@ -108,11 +99,7 @@ impl Candidate {
             return Err(LoadError::Empty { path });
         }
         if size > limits.max_bytes {
-            return Err(LoadError::TooLarge {
-                path,
-                size,
-                limit: limits.max_bytes,
-            });
+            return Err(LoadError::TooLarge { path, size, limit: limits.max_bytes });
         }
         let sparse = holes(&file, size);
         let mut file = File::from(file);
@@ -121,19 +108,9 @@ impl Candidate {
         if bytes.len() as u64 != size || !same_content(&before, &after) {
             // The larger of the two tells more: a file that grew reads as one byte more than expected.
             let after = (bytes.len() as u64).max(u64::try_from(after.st_size).unwrap_or(0));
-            return Err(LoadError::ChangedWhileReading {
-                path,
-                before: size,
-                after,
-            });
+            return Err(LoadError::ChangedWhileReading { path, before: size, after });
         }
-        Ok(ReadImage {
-            digest: Digest::of(&bytes),
-            modified: modified(&before),
-            path,
-            bytes,
-            sparse,
-        })
+        Ok(ReadImage { digest: Digest::of(&bytes), modified: modified(&before), path, bytes, sparse })
     }
 }
 
@@ -142,21 +119,12 @@ fn open(path: &Path) -> Result<OwnedFd, LoadError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
         match (errno, std::fs::read_link(path)) {
-            (Errno::NOENT, Ok(target)) => LoadError::DanglingLink {
-                path: path.into(),
-                target,
-            },
+            (Errno::NOENT, Ok(target)) => LoadError::DanglingLink { path: path.into(), target },
             (Errno::NOENT, Err(_)) => LoadError::Missing { path: path.into() },
             // Sockets and devices without a driver cannot be opened at all; the name tells why.
             _ => match rustix::fs::stat(path).ok().as_ref().and_then(odd_kind) {
-                Some(found) => LoadError::NotRegular {
-                    path: path.into(),
-                    found,
-                },
-                None => LoadError::Unreadable {
-                    path: path.into(),
-                    error: errno.into(),
-                },
+                Some(found) => LoadError::NotRegular { path: path.into(), found },
+                None => LoadError::Unreadable { path: path.into(), error: errno.into() },
             },
         }
     })
@@ -178,13 +146,8 @@ fn odd_kind(stat: &Stat) -> Option<&'static str> {
 /// Up to `size + 1` bytes: the one more shows that the file has grown.
 fn read_to(file: &mut File, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let room = usize::try_from(size)
-        .ok()
-        .and_then(|size| size.checked_add(1))
-        .ok_or(io::ErrorKind::OutOfMemory)?;
-    bytes
-        .try_reserve_exact(room)
-        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let room = usize::try_from(size).ok().and_then(|size| size.checked_add(1)).ok_or(io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(room).map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.take(size + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -196,11 +159,7 @@ fn same_content(a: &Stat, b: &Stat) -> bool {
 fn modified(stat: &Stat) -> SystemTime {
     let nanos = Duration::from_nanos(stat.st_mtime_nsec);
     let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
-    if stat.st_mtime >= 0 {
-        SystemTime::UNIX_EPOCH + seconds + nanos
-    } else {
-        SystemTime::UNIX_EPOCH - seconds + nanos
-    }
+    if stat.st_mtime >= 0 { SystemTime::UNIX_EPOCH + seconds + nanos } else { SystemTime::UNIX_EPOCH - seconds + nanos }
 }
 
 /// Where the file system holds no data. A hint only: a file system that cannot tell names no hole.
@@ -211,9 +170,7 @@ fn holes(file: impl AsFd, size: u64) -> Vec<Range<u64>> {
         if start >= size {
             break;
         }
-        let end = rustix::fs::seek(&file, SeekFrom::Data(start))
-            .unwrap_or(size)
-            .min(size);
+        let end = rustix::fs::seek(&file, SeekFrom::Data(start)).unwrap_or(size).min(size);
         if end <= start {
             break;
         }

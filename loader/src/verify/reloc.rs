@@ -54,10 +54,7 @@ pub(super) fn check(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<(), LoadErro
     }
     if let Some(table) = dynamic.table(elf, elf::DT_JMPREL, elf::DT_PLTRELSZ)? {
         rela(elf, dynamic, table, 0, "DT_JMPREL", &mut note)?;
-        if let Some(at) = table
-            .chunks_exact(24)
-            .position(|entry| entry.iter().all(|&b| b == 0))
-        {
+        if let Some(at) = table.chunks_exact(24).position(|entry| entry.iter().all(|&b| b == 0)) {
             return Err(elf.hole(offset_in(elf, table) + at * 24, "DT_JMPREL"));
         }
     }
@@ -72,9 +69,7 @@ pub(super) fn check(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<(), LoadErro
                 None => false,
             };
             if !sound {
-                return Err(elf.malformed(format!(
-                    "the constructor or destructor slot at {addr:#x} leads to no code"
-                )));
+                return Err(elf.malformed(format!("the constructor or destructor slot at {addr:#x} leads to no code")));
             }
         }
     }
@@ -90,10 +85,7 @@ pub(super) fn check(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<(), LoadErro
 
 /// Whether the address lies in an executable segment and something stands there.
 pub(super) fn is_code(elf: &Elf<'_>, addr: u64) -> bool {
-    elf.is_memory(addr, 1, PF_X)
-        && elf
-            .bytes_at(addr, 4)
-            .is_some_and(|code| code.iter().any(|&b| b != 0))
+    elf.is_memory(addr, 1, PF_X) && elf.bytes_at(addr, 4).is_some_and(|code| code.iter().any(|&b| b != 0))
 }
 
 fn array(
@@ -124,39 +116,25 @@ fn rela(
         return Err(elf.hole(offset_in(elf, table), place));
     }
     for (index, entry) in table.chunks_exact(24).enumerate() {
-        let word =
-            |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
+        let word = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
         let (addr, kind, symbol, addend) = (word(0), word(8) as u32, word(8) >> 32, word(16));
         // glibc does not look at the kind of the first DT_RELACOUNT entries and writes through them.
         if (index as u64) < relative && kind != kinds::RELATIVE {
             return Err(match entry.iter().all(|&b| b == 0) {
                 true => elf.hole(offset_in(elf, table) + index * 24, place),
-                false => elf.malformed(format!(
-                    "{place} entry {index} is not relative, DT_RELACOUNT says it is"
-                )),
+                false => elf.malformed(format!("{place} entry {index} is not relative, DT_RELACOUNT says it is")),
             });
         }
         if !kinds::KNOWN.contains(&kind) || symbol >= dynamic.symbol_count() as u64 {
-            return Err(elf.malformed(format!(
-                "{place} entry {index} has unknown kind {kind} or symbol {symbol}"
-            )));
+            return Err(elf.malformed(format!("{place} entry {index} has unknown kind {kind} or symbol {symbol}")));
         }
         if kind == kinds::NONE {
             continue;
         }
         if !elf.is_memory(addr, 8, PF_W) {
-            return Err(elf.malformed(format!(
-                "{place} entry {index} writes to {addr:#x}, which is not writable"
-            )));
+            return Err(elf.malformed(format!("{place} entry {index} writes to {addr:#x}, which is not writable")));
         }
-        note(
-            addr,
-            if kind == kinds::RELATIVE {
-                Slot::Local(addend)
-            } else {
-                Slot::Symbol
-            },
-        );
+        note(addr, if kind == kinds::RELATIVE { Slot::Local(addend) } else { Slot::Symbol });
     }
     Ok(())
 }
@@ -172,16 +150,9 @@ fn relr(elf: &Elf<'_>, table: &[u8], note: &mut impl FnMut(u64, Slot)) -> Result
         if entry == 0 {
             return Err(elf.hole(offset_in(elf, table) + index * 8, "DT_RELR"));
         }
-        let bad = || {
-            elf.malformed(format!(
-                "DT_RELR entry {index} leads outside writable memory"
-            ))
-        };
+        let bad = || elf.malformed(format!("DT_RELR entry {index} leads outside writable memory"));
         let mut relocate = |addr: u64| {
-            let value = elf
-                .u64_at(addr)
-                .filter(|_| elf.is_memory(addr, 8, PF_W))
-                .ok_or_else(bad)?;
+            let value = elf.u64_at(addr).filter(|_| elf.is_memory(addr, 8, PF_W)).ok_or_else(bad)?;
             note(addr, Slot::Local(value));
             Ok::<_, LoadError>(())
         };

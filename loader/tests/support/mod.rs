@@ -52,12 +52,7 @@ const void *table[] = { zeros, fun_100, fun_600, table, &made };
 
 /// The C source with this descriptor content, or without the section.
 pub(crate) fn source(content: Option<&str>) -> String {
-    let bytes = content.map(|c| {
-        c.bytes()
-            .map(|b| b.to_string())
-            .collect::<Vec<_>>()
-            .join(",")
-    });
+    let bytes = content.map(|c| c.bytes().map(|b| b.to_string()).collect::<Vec<_>>().join(","));
     let section = bytes.map(|b| {
         format!("__attribute__((used, retain, section(\".mini_chat_plugin\"))) static const unsigned char descriptor[] = {{{b}}};")
     });
@@ -68,18 +63,8 @@ pub(crate) fn source(content: Option<&str>) -> String {
 pub(crate) fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
     let (c, out) = (dir.join(format!("{name}.c")), dir.join(name));
     std::fs::write(&c, source).unwrap();
-    let run = Command::new("cc")
-        .args(["-O1", "-g0", "-o"])
-        .arg(&out)
-        .arg(&c)
-        .args(flags)
-        .output()
-        .expect("run cc");
-    assert!(
-        run.status.success(),
-        "cc: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let run = Command::new("cc").args(["-O1", "-g0", "-o"]).arg(&out).arg(&c).args(flags).output().expect("run cc");
+    assert!(run.status.success(), "cc: {}", String::from_utf8_lossy(&run.stderr));
     out
 }
 
@@ -93,10 +78,7 @@ pub(crate) fn plugin_bytes(content: &str) -> Vec<u8> {
     let (bytes, at) = COMPILED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let bytes = std::fs::read(plugin_with(dir.path(), &"X".repeat(ROOM), &[])).unwrap();
-        let at = bytes
-            .windows(ROOM)
-            .position(|w| w.iter().all(|&b| b == b'X'))
-            .expect("the section");
+        let at = bytes.windows(ROOM).position(|w| w.iter().all(|&b| b == b'X')).expect("the section");
         (bytes, at)
     });
     let mut bytes = bytes.clone();
@@ -114,12 +96,7 @@ pub(crate) fn plugin(dir: &Path) -> PathBuf {
 
 /// The same, compiled anew with another descriptor or further flags.
 pub(crate) fn plugin_with(dir: &Path, content: &str, flags: &[&str]) -> PathBuf {
-    compile(
-        dir,
-        "plugin.so",
-        &source(Some(content)),
-        &[&["-shared", "-fPIC"], flags].concat(),
-    )
+    compile(dir, "plugin.so", &source(Some(content)), &[&["-shared", "-fPIC"], flags].concat())
 }
 
 /// Writes `bytes` beside the plugin and verifies them.
@@ -131,9 +108,7 @@ pub(crate) fn verify_bytes(dir: &Path, bytes: &[u8]) -> Result<VerifiedImage, Lo
 
 /// Reads and verifies with the defaults.
 pub(crate) fn verify(path: &Path) -> Result<VerifiedImage, LoadError> {
-    Candidate::from_path(path)
-        .read(&ReadLimits::default())?
-        .verify(&VerifyPolicy::default())
+    Candidate::from_path(path).read(&ReadLimits::default())?.verify(&VerifyPolicy::default())
 }
 
 /// Runs the calling test again in a mount namespace of its own, where it may mount what it likes. `true`: this is that
@@ -143,14 +118,8 @@ pub(crate) fn in_mount_namespace(test: &str) -> bool {
     if std::env::var_os(MARK).is_some() {
         return true;
     }
-    for flags in [
-        &["--mount"][..],
-        &["--user", "--map-root-user", "--mount"][..],
-    ] {
-        let probe = Command::new("unshare")
-            .args(flags)
-            .args(["mount", "-t", "tmpfs", "none", "/mnt"])
-            .output();
+    for flags in [&["--mount"][..], &["--user", "--map-root-user", "--mount"][..]] {
+        let probe = Command::new("unshare").args(flags).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
         if !probe.is_ok_and(|run| run.status.success()) {
             continue;
         }
@@ -161,30 +130,16 @@ pub(crate) fn in_mount_namespace(test: &str) -> bool {
             .env(MARK, "1")
             .output()
             .unwrap();
-        let out = String::from_utf8_lossy(&run.stdout).into_owned()
-            + &String::from_utf8_lossy(&run.stderr);
-        assert!(
-            run.status.success() && out.contains("1 passed"),
-            "in the mount namespace:\n{out}"
-        );
+        let out = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success() && out.contains("1 passed"), "in the mount namespace:\n{out}");
         return false;
     }
-    eprintln!(
-        "NOT RUN: {test} needs `unshare --mount` and a tmpfs, neither root nor a user namespace gives it here"
-    );
+    eprintln!("NOT RUN: {test} needs `unshare --mount` and a tmpfs, neither root nor a user namespace gives it here");
     false
 }
 
 /// A tmpfs at `dir`; only within [`in_mount_namespace`].
 pub(crate) fn mount_tmpfs(dir: &Path, options: &str) {
-    let run = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", options, "none"])
-        .arg(dir)
-        .output()
-        .unwrap();
-    assert!(
-        run.status.success(),
-        "mount: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let run = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(dir).output().unwrap();
+    assert!(run.status.success(), "mount: {}", String::from_utf8_lossy(&run.stderr));
 }

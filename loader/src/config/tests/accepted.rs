@@ -12,60 +12,32 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 #[test]
 fn the_example_is_read_as_it_says() {
     let config = parsed(EXAMPLE);
-    assert_eq!(
-        config.host.image_dir.as_deref(),
-        Some(Path::new("/var/cache/mini-chat/plugins"))
-    );
+    assert_eq!(config.host.image_dir.as_deref(), Some(Path::new("/var/cache/mini-chat/plugins")));
     assert_eq!(config.host.allow_needed, ["libz.so.1"]);
     assert_eq!(config.host.trusted_uids, [1000]);
     assert_eq!(config.host.shutdown, S(25));
 
-    let [audit, eu] = &config.plugins[..] else {
-        panic!("two plugins")
-    };
-    assert_eq!(
-        (&*audit.name, &*audit.library),
-        ("acme.audit._.jsonl.v1", "acme.audit._.jsonl.v1")
-    );
+    let [audit, eu] = &config.plugins[..] else { panic!("two plugins") };
+    assert_eq!((&*audit.name, &*audit.library), ("acme.audit._.jsonl.v1", "acme.audit._.jsonl.v1"));
     assert_eq!((&*eu.name, &*eu.library), ("eu", "acme.policy._.static.v1"));
     assert_eq!((eu.enabled, eu.required), (true, true));
-    assert_eq!(
-        (eu.vendor.as_deref(), eu.priority),
-        (Some("acme"), Some(10))
-    );
+    assert_eq!((eu.vendor.as_deref(), eu.priority), (Some("acme"), Some(10)));
     assert_eq!(eu.instance.as_deref(), Some("acme.policy._.eu.v1"));
     assert_eq!((eu.mode, eu.workers), (ExecutionMode::Adaptive, Some(2)));
-    assert_eq!(
-        eu.data_dir.as_deref(),
-        Some(Path::new("/var/lib/mini-chat/eu"))
-    );
+    assert_eq!(eu.data_dir.as_deref(), Some(Path::new("/var/lib/mini-chat/eu")));
     assert_eq!(eu.limits.methods.len(), 9);
-    assert_eq!(
-        eu.limits.deadline(Method::GetUserLimits),
-        Duration::from_millis(500)
-    );
+    assert_eq!(eu.limits.deadline(Method::GetUserLimits), Duration::from_millis(500));
     assert_eq!(eu.limits.deadline(Method::PublishUsage), S(15));
     // What the example calls the defaults are the defaults.
-    assert_eq!(
-        Limits {
-            methods: Default::default(),
-            ..eu.limits.clone()
-        },
-        Limits::default()
-    );
-    assert_eq!(
-        config.host.shutdown,
-        crate::config::HostSection::default().shutdown
-    );
+    assert_eq!(Limits { methods: Default::default(), ..eu.limits.clone() }, Limits::default());
+    assert_eq!(config.host.shutdown, crate::config::HostSection::default().shutdown);
 }
 
 #[test]
 fn the_example_has_every_key() {
     let lists = [host::KEYS, entry::KEYS, limits::KEYS, &Method::NAMES];
     for key in lists.into_iter().flatten() {
-        let given = |line: &str| {
-            line.starts_with(&format!("{key} = ")) || line.ends_with(&format!(".{key}]"))
-        };
+        let given = |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!(".{key}]"));
         assert!(EXAMPLE.lines().any(given), "{key} is not in the example");
     }
 }
@@ -73,31 +45,18 @@ fn the_example_has_every_key() {
 #[test]
 fn an_entry_with_nothing_in_it_has_the_defaults() {
     let config = parsed("[plugins.\"a.b._.c.v1\"]");
-    let [plugin] = &config.plugins[..] else {
-        panic!("one plugin")
-    };
+    let [plugin] = &config.plugins[..] else { panic!("one plugin") };
     assert_eq!(plugin.library, "a.b._.c.v1");
     assert!(plugin.enabled && plugin.required);
-    assert_eq!(
-        (&plugin.vendor, plugin.priority, &plugin.instance),
-        (&None, None, &None)
-    );
-    assert_eq!(
-        (plugin.mode, plugin.workers, &plugin.data_dir),
-        (ExecutionMode::Adaptive, None, &None)
-    );
+    assert_eq!((&plugin.vendor, plugin.priority, &plugin.instance), (&None, None, &None));
+    assert_eq!((plugin.mode, plugin.workers, &plugin.data_dir), (ExecutionMode::Adaptive, None, &None));
     assert_eq!(plugin.limits, Limits::default());
     assert_eq!(config.host, Default::default());
 }
 
 #[test]
 fn an_empty_file_has_no_plugins() {
-    for text in [
-        "",
-        "\n# nothing\n",
-        "[host]\n[plugins]\n",
-        "\u{feff}[plugins]",
-    ] {
+    for text in ["", "\n# nothing\n", "[host]\n[plugins]\n", "\u{feff}[plugins]"] {
         assert!(parsed(text).plugins.is_empty());
     }
 }
@@ -113,52 +72,23 @@ fn plugins_keep_the_order_of_the_file() {
 
 #[test]
 fn relative_paths_start_at_the_file() {
-    let config =
-        parsed("[host]\nimage_dir = 'images'\n[plugins.\"a.b._.c.v1\"]\ndata_dir = '../data'");
-    assert_eq!(
-        config.host.image_dir,
-        Some(PathBuf::from("/etc/mini-chat/images"))
-    );
-    assert_eq!(
-        config.plugins[0].data_dir,
-        Some(PathBuf::from("/etc/mini-chat/../data"))
-    );
+    let config = parsed("[host]\nimage_dir = 'images'\n[plugins.\"a.b._.c.v1\"]\ndata_dir = '../data'");
+    assert_eq!(config.host.image_dir, Some(PathBuf::from("/etc/mini-chat/images")));
+    assert_eq!(config.plugins[0].data_dir, Some(PathBuf::from("/etc/mini-chat/../data")));
 }
 
 #[test]
 fn the_ends_of_each_range_are_accepted() {
-    let entry = |keys: &str| {
-        parsed(&format!("[plugins.\"a.b._.c.v1\"]\n{keys}"))
-            .plugins
-            .remove(0)
-    };
+    let entry = |keys: &str| parsed(&format!("[plugins.\"a.b._.c.v1\"]\n{keys}")).plugins.remove(0);
     assert_eq!(entry("priority = -32768").priority, Some(i16::MIN));
     assert_eq!(entry("priority = 0x7FFF").priority, Some(i16::MAX));
     assert_eq!(entry("workers = 1").workers, Some(1));
     assert_eq!(entry("workers = +64").workers, Some(64));
     assert_eq!(entry("limits.create = '24h'").limits.create, MAX_LIMIT);
-    assert_eq!(
-        entry("limits.hold = '1ns'").limits.hold,
-        Duration::from_nanos(1)
-    );
-    assert_eq!(
-        parsed("host.trusted_uids = [0, 4294967294]")
-            .host
-            .trusted_uids,
-        [0, u32::MAX - 1]
-    );
-    assert!(
-        parse(&format!(
-            "[plugins.{}]\nlibrary = 'a.b._.c.v1'",
-            "n".repeat(128)
-        ))
-        .is_ok()
-    );
-    for mode in [
-        ExecutionMode::Inline,
-        ExecutionMode::Isolated,
-        ExecutionMode::Adaptive,
-    ] {
+    assert_eq!(entry("limits.hold = '1ns'").limits.hold, Duration::from_nanos(1));
+    assert_eq!(parsed("host.trusted_uids = [0, 4294967294]").host.trusted_uids, [0, u32::MAX - 1]);
+    assert!(parse(&format!("[plugins.{}]\nlibrary = 'a.b._.c.v1'", "n".repeat(128))).is_ok());
+    for mode in [ExecutionMode::Inline, ExecutionMode::Isolated, ExecutionMode::Adaptive] {
         assert_eq!(entry(&format!("mode = '{}'", mode.name())).mode, mode);
         assert_eq!(ExecutionMode::from_name(mode.name()), Some(mode));
     }
@@ -183,20 +113,13 @@ fn the_deadline_of_a_method_is_its_own_or_that_of_its_group() {
         assert_eq!(limits.deadline(method), S(group), "{method}");
     }
     limits.methods.insert(Method::PublishUsage, S(1));
-    assert_eq!(
-        (limits.deadline(Method::PublishUsage), limits.publish_usage),
-        (S(1), S(20))
-    );
+    assert_eq!((limits.deadline(Method::PublishUsage), limits.publish_usage), (S(1), S(20)));
 }
 
 #[test]
 fn the_least_drain_is_enough() {
-    let text =
-        "[plugins.\"a.b._.c.v1\".limits]\naudit = '40s'\ngrace = '500ms'\ndrain = '40s 500ms'";
-    assert_eq!(
-        parsed(text).plugins[0].limits.drain,
-        Duration::from_millis(40_500)
-    );
+    let text = "[plugins.\"a.b._.c.v1\".limits]\naudit = '40s'\ngrace = '500ms'\ndrain = '40s 500ms'";
+    assert_eq!(parsed(text).plugins[0].limits.drain, Duration::from_millis(40_500));
     // A shorter deadline of every audit method is what counts, not that of the group.
     let short = "[plugins.\"a.b._.c.v1\".limits]\ndrain = '22s'\n[plugins.\"a.b._.c.v1\".limits.methods]\nemit_turn_audit = '1s'\n\
                  emit_turn_retry_audit = '1s'\nemit_turn_edit_audit = '1s'\nemit_turn_delete_audit = '1s'";
@@ -208,26 +131,17 @@ fn limits_made_in_code_are_checked_too() {
     assert!(Limits::default().check().is_ok());
     let message = |limits: Limits| limits.check().expect_err("must be refused").to_string();
     assert_eq!(
-        message(Limits {
-            audit: S(40),
-            ..Limits::default()
-        }),
+        message(Limits { audit: S(40), ..Limits::default() }),
         "limits.drain: expected at least 42s, found 30s: a replaced plugin must be able to end its longest call, which \
          is limits.audit (40s) + limits.grace (2s); raise `drain` to 42s or more"
     );
     assert_eq!(
-        message(Limits {
-            hold: S(0),
-            ..Limits::default()
-        }),
+        message(Limits { hold: S(0), ..Limits::default() }),
         "limits.hold: expected duration above zero and of at most 24h, found 0s"
     );
     let methods = [(Method::GetUserLimits, MAX_LIMIT + S(1))].into();
     assert_eq!(
-        message(Limits {
-            methods,
-            ..Limits::default()
-        }),
+        message(Limits { methods, ..Limits::default() }),
         "limits.methods.get_user_limits: expected duration above zero and of at most 24h, found 1day 1s"
     );
 }
@@ -239,20 +153,12 @@ fn a_loaded_file_is_its_text() {
     std::fs::write(&path, EXAMPLE).expect("write");
     let config = PluginsConfig::load(&path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.path, path);
-    assert_eq!(
-        config.secret_files()[..1],
-        [directory.path().join("secrets/eu-signing-key")]
-    );
+    assert_eq!(config.secret_files()[..1], [directory.path().join("secrets/eu-signing-key")]);
 }
 
 #[test]
 fn gts_segments() {
-    for good in [
-        "a.b.c.d.v0",
-        "acme.policy._.static.v1",
-        "a1._b.c_.d.v12.0",
-        "a.b.c.d.v4294967295",
-    ] {
+    for good in ["a.b.c.d.v0", "acme.policy._.static.v1", "a1._b.c_.d.v12.0", "a.b.c.d.v4294967295"] {
         assert!(names::is_gts_segment(good), "{good}");
     }
     for bad in [

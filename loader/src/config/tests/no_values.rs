@@ -12,20 +12,11 @@ const DIGITS: &str = "73194628";
 
 fn assert_silent(text: &str) -> Result<(), TestCaseError> {
     let shown = match parse(text) {
-        Ok(config) => format!(
-            "{:?}",
-            config
-                .plugins
-                .iter()
-                .map(|plugin| &plugin.config)
-                .collect::<Vec<_>>()
-        ),
+        Ok(config) => format!("{:?}", config.plugins.iter().map(|plugin| &plugin.config).collect::<Vec<_>>()),
         Err(error) => format!("{error}\n{error:?}"),
     };
     // Halves too: a changed file may have broken a mark in two.
-    let quoted = ["SECRET", "7f3a", "7319", "4628"]
-        .iter()
-        .any(|half| shown.contains(half));
+    let quoted = ["SECRET", "7f3a", "7319", "4628"].iter().any(|half| shown.contains(half));
     prop_assert!(!quoted, "a value of\n{text}\nis in\n{shown}");
     Ok(())
 }
@@ -47,19 +38,15 @@ fn value() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(2, 8, 3, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3)
-                .prop_map(|values| format!("[{}]", values.join(", "))),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|values| format!("[{}]", values.join(", "))),
             inner.prop_map(|value| format!("{{ policy = {value}, x = {value} }}")),
         ]
     })
 }
 
 fn keys() -> Vec<String> {
-    let under = |prefix: &'static str, keys: &[&str]| {
-        keys.iter()
-            .map(|key| format!("{prefix}{key}"))
-            .collect::<Vec<_>>()
-    };
+    let under =
+        |prefix: &'static str, keys: &[&str]| keys.iter().map(|key| format!("{prefix}{key}")).collect::<Vec<_>>();
     [
         under("host.", host::KEYS),
         under("plugins.eu.", entry::KEYS),
@@ -74,21 +61,16 @@ fn keys() -> Vec<String> {
 /// The example with a value of the wrong type under each key, and every value made of the marks.
 fn marked_example() -> String {
     // The elements of `tiers` stand on lines of their own, without a key.
-    let kept = |line: &&str| {
-        line.starts_with('[') || line.contains(" = ") && !line.starts_with([' ', '#'])
-    };
-    let lines = EXAMPLE
-        .lines()
-        .filter(kept)
-        .map(|line| match line.split_once(" = ") {
-            Some((key, value)) if value.starts_with('"') => format!("{key} = \"{MARK}\""),
-            Some((key, value)) if value.starts_with(|c: char| c.is_ascii_digit()) => {
-                format!("{key} = {DIGITS}")
-            }
-            Some((key, value)) if value.starts_with('[') => format!("{key} = ['{MARK}', {DIGITS}]"),
-            Some((key, _)) => format!("{key} = {{ a = nan, b = '{MARK}', env = '{MARK}' }}"),
-            None => line.to_owned(),
-        });
+    let kept = |line: &&str| line.starts_with('[') || line.contains(" = ") && !line.starts_with([' ', '#']);
+    let lines = EXAMPLE.lines().filter(kept).map(|line| match line.split_once(" = ") {
+        Some((key, value)) if value.starts_with('"') => format!("{key} = \"{MARK}\""),
+        Some((key, value)) if value.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{key} = {DIGITS}")
+        }
+        Some((key, value)) if value.starts_with('[') => format!("{key} = ['{MARK}', {DIGITS}]"),
+        Some((key, _)) => format!("{key} = {{ a = nan, b = '{MARK}', env = '{MARK}' }}"),
+        None => line.to_owned(),
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -54,14 +54,9 @@ fn places_are_found_by_path() {
 
 #[test]
 fn a_table_that_is_not_there_is_placed_at_the_entry() {
-    let config = parsed("\n[plugins.\"a.b._.c.v1\"]")
-        .plugins
-        .remove(0)
-        .config;
+    let config = parsed("\n[plugins.\"a.b._.c.v1\"]").plugins.remove(0).config;
     assert_eq!(
-        config
-            .plugin_error("url", "string", "nothing", None)
-            .to_string(),
+        config.plugin_error("url", "string", "nothing", None).to_string(),
         "/etc/mini-chat/plugins.toml:2:1: plugins.\"a.b._.c.v1\".config.url: expected string, found nothing"
     );
 }
@@ -77,32 +72,16 @@ fn the_plugins_words_look_like_every_other_problem() {
         "/etc/mini-chat/plugins.toml:10:5: plugins.eu.config.list[0].x: expected string, found integer"
     );
     assert_eq!(
-        table
-            .plugin_error(
-                "tiers.standrad",
-                "a known key",
-                "an unknown key",
-                Some("standard")
-            )
-            .to_string(),
+        table.plugin_error("tiers.standrad", "a known key", "an unknown key", Some("standard")).to_string(),
         "/etc/mini-chat/plugins.toml:5:9: plugins.eu.config.tiers.standrad: expected a known key, found an unknown key, did you \
          mean `standard`?"
     );
     assert_eq!(
-        table
-            .plugin_error(".", "a\nb", "\u{1b}[31m", None)
-            .to_string(),
+        table.plugin_error(".", "a\nb", "\u{1b}[31m", None).to_string(),
         "/etc/mini-chat/plugins.toml:4:1: plugins.eu.config: expected a\\nb, found \\u{1b}[31m"
     );
-    let endless = table
-        .plugin_error("", &"x".repeat(10_000), "y", None)
-        .to_string();
+    let endless = table.plugin_error("", &"x".repeat(10_000), "y", None).to_string();
     assert!(endless.len() < 500, "{}", endless.len());
-    let code = ConfigTable::empty()
-        .for_plugin("eu")
-        .plugin_error("[0]", "table", "array", None);
-    assert_eq!(
-        code.to_string(),
-        "plugins.eu.config[0]: expected table, found array"
-    );
+    let code = ConfigTable::empty().for_plugin("eu").plugin_error("[0]", "table", "array", None);
+    assert_eq!(code.to_string(), "plugins.eu.config[0]: expected table, found array");
 }

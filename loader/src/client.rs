@@ -1,0 +1,199 @@
+//! The handles that a host calls plugins by: async trait objects that point at a slot.
+
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use async_ffi::FfiContext;
+use async_trait::async_trait;
+use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiReply};
+use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
+use mini_chat_plugin_abi::scalar::FfiUuid;
+use mini_chat_plugin_sdk::audit_models::{
+    TurnAuditEvent, TurnDeleteAuditEvent, TurnEditAuditEvent, TurnRetryAuditEvent,
+};
+use mini_chat_plugin_sdk::convert::{Domain, HeapBytes};
+use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, MiniChatModelPolicyPluginError, PublishError};
+use mini_chat_plugin_sdk::models::{PolicySnapshot, PolicyVersionInfo, UsageEvent, UserLicenseStatus, UserLimits};
+use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::call::{Failure, FromFailure, HostCall, Subject};
+use crate::instance::Entered;
+use crate::method::{Kind, Method};
+use crate::slot::Slot;
+
+/// Serves both traits from whatever instance the slot has.
+pub(crate) struct SlotClient {
+    slot: Arc<Slot>,
+}
+
+impl SlotClient {
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        Self { slot }
+    }
+
+    fn enter(&self, kind: Kind) -> Result<Entered, Failure> {
+        let entered = self.slot.enter().map_err(|reason| Failure::NotServing(reason.text))?;
+        if entered.instance().serves(kind) {
+            Ok(entered)
+        } else {
+            Err(Failure::NotServing(format!("it does not serve {}", kind.name())))
+        }
+    }
+
+    /// One call: enter, cross, convert, count, and give every failure in the terms of the trait.
+    async fn call<D, E, S>(&self, method: Method, token: Option<CancellationToken>, start: S) -> Result<D, E>
+    where
+        D: Domain<Record: HeapBytes>,
+        E: FromFailure,
+        S: FnOnce(&Entered, &FfiCallContext<'_>, &mut FfiContext<'_>, Out<'_, D::Record>),
+    {
+        let entered = match self.enter(method.kind()) {
+            Ok(entered) => entered,
+            Err(failure) => return Err(self.failed(failure, method)),
+        };
+        let instance = Arc::clone(entered.instance());
+        instance.calls.add(1);
+        let cancellation = token.map(|token| instance.cancellation(token));
+        let outcome = HostCall::new(entered, instance.terms(method), cancellation, start)
+            .await
+            .map_err(Failure::Fault)
+            .and_then(|record| D::from_record(record).map_err(Failure::Answer));
+        outcome.map_err(|failure| {
+            instance.failures.add(1);
+            self.failed(failure, method)
+        })
+    }
+
+    fn failed<E: FromFailure>(&self, failure: Failure, method: Method) -> E {
+        E::from_failure(failure, Subject { plugin: self.slot.name(), method })
+    }
+}
+
+type Out<'a, R> = &'a mut MaybeUninit<FfiCall<R>>;
+
+fn ffi_uuid(uuid: Uuid) -> FfiUuid {
+    FfiUuid { bytes: uuid.into_bytes() }
+}
+
+/// The vtable of a kind that `SlotClient::enter` found to be served.
+fn policy(entered: &Entered) -> PluginModelPolicyRef {
+    entered.instance().policy.expect("`enter` checked that the kind is served")
+}
+
+/// The vtable of a kind that `SlotClient::enter` found to be served.
+fn audit(entered: &Entered) -> PluginAuditRef {
+    entered.instance().audit.expect("`enter` checked that the kind is served")
+}
+
+/// An event as its record; its buffers change accounts. The plugin moves it out, always.
+fn record<D: Domain<Record: HeapBytes>>(event: D, entered: &Entered) -> MaybeUninit<D::Record> {
+    let record = event.into_record();
+    if let Some(account) = entered.instance().account() {
+        account.moved_in(record.heap_bytes());
+    }
+    MaybeUninit::new(record)
+}
+
+#[async_trait]
+impl MiniChatModelPolicyPluginClientV1 for SlotClient {
+    async fn get_current_policy_version(
+        &self,
+        user_id: Uuid,
+        cancel: CancellationToken,
+    ) -> Result<PolicyVersionInfo, MiniChatModelPolicyPluginError> {
+        self.call(Method::GetCurrentPolicyVersion, Some(cancel), |entered, context, waker, out| {
+            let call = policy(entered).get_current_policy_version();
+            call(entered.instance().raw(), context, ffi_uuid(user_id), waker, out);
+        })
+        .await
+    }
+
+    async fn get_policy_snapshot(
+        &self,
+        user_id: Uuid,
+        policy_version: u64,
+        cancel: CancellationToken,
+    ) -> Result<PolicySnapshot, MiniChatModelPolicyPluginError> {
+        self.call(Method::GetPolicySnapshot, Some(cancel), |entered, context, waker, out| {
+            let call = policy(entered).get_policy_snapshot();
+            call(entered.instance().raw(), context, ffi_uuid(user_id), policy_version, waker, out);
+        })
+        .await
+    }
+
+    async fn get_user_limits(
+        &self,
+        user_id: Uuid,
+        policy_version: u64,
+        cancel: CancellationToken,
+    ) -> Result<UserLimits, MiniChatModelPolicyPluginError> {
+        self.call(Method::GetUserLimits, Some(cancel), |entered, context, waker, out| {
+            let call = policy(entered).get_user_limits();
+            call(entered.instance().raw(), context, ffi_uuid(user_id), policy_version, waker, out);
+        })
+        .await
+    }
+
+    async fn check_user_license(
+        &self,
+        user_id: Uuid,
+        cancel: CancellationToken,
+    ) -> Result<UserLicenseStatus, MiniChatModelPolicyPluginError> {
+        self.call(Method::CheckUserLicense, Some(cancel), |entered, context, waker, out| {
+            match policy(entered).check_user_license() {
+                Some(call) => call(entered.instance().raw(), context, ffi_uuid(user_id), waker, out),
+                // A plugin of ABI 1.0: the default body of the trait.
+                None => {
+                    let status = UserLicenseStatus { active: false };
+                    out.write(FfiCall::Ready(FfiReply::ROk(status.into_record())));
+                }
+            }
+        })
+        .await
+    }
+
+    async fn publish_usage(&self, payload: UsageEvent, cancel: CancellationToken) -> Result<(), PublishError> {
+        self.call(Method::PublishUsage, Some(cancel), |entered, context, waker, out| {
+            let call = policy(entered).publish_usage();
+            call(entered.instance().raw(), context, &mut record(payload, entered), waker, out);
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl MiniChatAuditPluginClientV1 for SlotClient {
+    async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.call(Method::EmitTurnAudit, None, |entered, context, waker, out| {
+            let call = audit(entered).emit_turn_audit();
+            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        })
+        .await
+    }
+
+    async fn emit_turn_retry_audit(&self, event: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.call(Method::EmitTurnRetryAudit, None, |entered, context, waker, out| {
+            let call = audit(entered).emit_turn_retry_audit();
+            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        })
+        .await
+    }
+
+    async fn emit_turn_edit_audit(&self, event: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.call(Method::EmitTurnEditAudit, None, |entered, context, waker, out| {
+            let call = audit(entered).emit_turn_edit_audit();
+            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        })
+        .await
+    }
+
+    async fn emit_turn_delete_audit(&self, event: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.call(Method::EmitTurnDeleteAudit, None, |entered, context, waker, out| {
+            let call = audit(entered).emit_turn_delete_audit();
+            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        })
+        .await
+    }
+}

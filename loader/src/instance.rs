@@ -1,0 +1,423 @@
+//! An instance of a plugin on the host's side: opened, created, serving, ended.
+//!
+//! 1. [`OpenedInstance::open`]: the plugin reads its configuration and starts its runtime.
+//! 2. [`OpenedInstance::create`]: the author's constructor, then the health check; gives an [`Instance`].
+//! 3. [`Instance::enter`]: a call begins; the instance is open as long as one is under way.
+//! 4. [`Instance::end`]: drain, retire, shutdown hook, close.
+//!
+//! The steps of the author's code run isolated, on the plugin's runtime, with the host's timer: one that never returns
+//! costs its limit and no more.
+//!
+//! # Invariants
+//!
+//! 1. `Live` closes the plugin's handle when it is dropped, once; every user of the handle holds the `Live`.
+//! 2. A call counts itself in `in_flight` and then looks at `draining`; the end sets `draining` and then looks at
+//!    `in_flight`; both with a sequentially consistent fence between. So either the call sees that it is too late, or the
+//!    end sees the call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::{Duration, SystemTime};
+
+use abi_stable::std_types::{ROption, RResult};
+use mini_chat_plugin_abi::buffer::FfiStr;
+use mini_chat_plugin_abi::call::FfiExecutionMode;
+use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
+use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs, FfiPurpose};
+use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef, PluginModuleRef};
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use crate::call::{Cancellation, Fault, HostCall, Terms};
+use crate::cancel::Bridge;
+use crate::config::{ConfigTable, ExecutionMode, Limits, ResolvedConfig};
+use crate::counter::Sharded;
+use crate::error::{CreateError, Stage};
+use crate::heap::Account;
+use crate::housekeeping::{self, Housekeeping, after};
+use crate::method::{Kind, Method};
+use crate::open::OpenedImage;
+use crate::services;
+
+/// How long closing an instance may wait for its runtime's threads.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The plugin's handle of an instance, and what a call of it needs.
+pub(crate) struct Live {
+    module: PluginModuleRef,
+    raw: FfiInstance,
+    name: Arc<str>,
+    account: Option<&'static Account>,
+    housekeeping: Housekeeping,
+    given_up: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl Live {
+    pub(crate) fn account(&self) -> Option<&'static Account> {
+        self.account
+    }
+
+    pub(crate) fn housekeeping(&self) -> &Housekeeping {
+        &self.housekeeping
+    }
+
+    /// Whether the instance's calls are to end now.
+    pub(crate) fn given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+        self.housekeeping.wake_all();
+    }
+
+    /// Blocks for up to [`CLOSE_LIMIT`].
+    fn close(&self) -> Option<FfiCloseReport> {
+        // Invariant 1.
+        let first = !self.closed.swap(true, Ordering::AcqRel);
+        first.then(|| self.module.close()(self.raw, u64::try_from(CLOSE_LIMIT.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let (module, raw) = (self.module, self.raw);
+        let limit = u64::try_from(CLOSE_LIMIT.as_millis()).unwrap_or(u64::MAX);
+        // Closing blocks, and the last user of an instance may be a call on the host's runtime.
+        let closing = std::thread::Builder::new().name("mini-chat-close".to_owned());
+        if closing.spawn(move || module.close()(raw, limit)).is_err() {
+            tracing::error!(plugin = &*self.name, "no thread to close an instance: it stays open");
+        }
+    }
+}
+
+/// What an instance is opened with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: Arc<str>,
+    pub(crate) generation: u64,
+    pub(crate) mode: ExecutionMode,
+    pub(crate) workers: u32,
+    pub(crate) data_dir: String,
+    pub(crate) limits: Limits,
+    pub(crate) vendor: Option<String>,
+    pub(crate) priority: Option<i16>,
+    pub(crate) config: ConfigTable,
+    pub(crate) host: u64,
+}
+
+/// An instance whose configuration was accepted and whose runtime runs; no constructor has run.
+pub(crate) struct OpenedInstance {
+    live: Arc<Live>,
+    image: OpenedImage,
+    settings: Settings,
+    baseline: Option<i64>,
+}
+
+impl OpenedInstance {
+    /// Opens an instance of `image`. Runs the deserialisation of the author's configuration type: on a thread of its own.
+    pub(crate) async fn open(
+        image: OpenedImage,
+        settings: Settings,
+        config: ResolvedConfig,
+        housekeeping: Housekeeping,
+    ) -> Result<Self, CreateError> {
+        let limit = settings.limits.create;
+        let name = Arc::clone(&settings.name);
+        let baseline = image.account.map(Account::live);
+        let module = image.module;
+        let job_settings = settings.clone();
+        let job = housekeeping::run("mini-chat-open", move || {
+            let s = &job_settings;
+            let args = FfiOpenArgs {
+                name: FfiStr::new(&s.name),
+                generation: s.generation,
+                purpose: FfiPurpose::SERVE,
+                workers: s.workers,
+                config: FfiStr::new(config.as_json()),
+                data_dir: FfiStr::new(&s.data_dir),
+                host: s.host,
+                services: services::services(),
+            };
+            module.open()(&args)
+        });
+        let raw = match housekeeping.until(after(limit), job).await {
+            Some(Ok(RResult::ROk(raw))) => raw,
+            Some(Ok(RResult::RErr(error))) => {
+                return Err(create_error(error, &name, Stage::Open, &settings.config, image.account));
+            }
+            Some(Err(_)) => return Err(CreateError::ThreadLost { plugin: name.to_string(), stage: Stage::Open }),
+            None => return Err(CreateError::Deadline { plugin: name.to_string(), stage: Stage::Open, limit }),
+        };
+        let live = Arc::new(Live {
+            module,
+            raw,
+            name,
+            account: image.account,
+            housekeeping,
+            given_up: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        Ok(Self { live, image, settings, baseline })
+    }
+
+    /// Runs the author's constructor and health check.
+    pub(crate) async fn create(self) -> Result<Instance, CreateError> {
+        let Self { live, image, settings, baseline } = self;
+        step(&live, Stage::Create, settings.limits.create, &settings.config).await?;
+        step(&live, Stage::Health, settings.limits.health, &settings.config).await?;
+        let mode = match settings.mode {
+            ExecutionMode::Isolated => FfiExecutionMode::ISOLATED,
+            ExecutionMode::Inline | ExecutionMode::Adaptive => FfiExecutionMode::INLINE,
+        };
+        Ok(Instance {
+            policy: option(image.module.model_policy()),
+            audit: option(image.module.audit()),
+            bridge: Bridge::new(image.module, live.raw),
+            live,
+            image,
+            settings,
+            mode,
+            baseline,
+            since: SystemTime::now(),
+            in_flight: Sharded::default(),
+            calls: Sharded::default(),
+            failures: Sharded::default(),
+            draining: AtomicBool::new(false),
+            idle: Notify::new(),
+        })
+    }
+}
+
+fn option<T>(value: ROption<T>) -> Option<T> {
+    value.into_option()
+}
+
+/// One step of the author's code in an instance's life: isolated, within its limit.
+async fn step(live: &Arc<Live>, stage: Stage, limit: Duration, config: &ConfigTable) -> Result<(), CreateError> {
+    let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED };
+    let module = live.module;
+    let function = match stage {
+        Stage::Open | Stage::Create => module.create(),
+        Stage::Health => module.health(),
+        Stage::Shutdown => module.shutdown(),
+    };
+    let raw = live.raw;
+    let call = HostCall::<_, (), _>::new(Arc::clone(live), terms, None, move |_, context, waker, out| {
+        function(raw, context, waker, out);
+    });
+    call.await.map_err(|fault| match fault {
+        Fault::Ffi(error) => create_error(error, &live.name, stage, config, None),
+        Fault::Deadline(limit) | Fault::Cancelled(limit) => {
+            CreateError::Deadline { plugin: live.name.to_string(), stage, limit }
+        }
+        Fault::Gone => CreateError::ThreadLost { plugin: live.name.to_string(), stage },
+    })
+}
+
+/// What a plugin reports of a configuration that it refuses.
+#[derive(Deserialize)]
+struct Refusal {
+    path: String,
+    expected: String,
+    found: String,
+    #[serde(default)]
+    known: Vec<String>,
+}
+
+/// An error of a step. `account`: whose the error's buffers are still to be taken from.
+fn create_error(
+    error: FfiError,
+    plugin: &str,
+    stage: Stage,
+    config: &ConfigTable,
+    account: Option<&Account>,
+) -> CreateError {
+    if let Some(account) = account {
+        account.moved_out(error.heap_bytes());
+    }
+    let plugin = plugin.to_owned();
+    let message = String::from(error.message);
+    let detail = String::from(error.detail);
+    let unknown_flags = error.flags & !FfiError::KNOWN_FLAGS != 0;
+    match error.origin {
+        FfiErrorOrigin::PANIC => {
+            CreateError::Panicked { plugin, stage, message, location: (!detail.is_empty()).then_some(detail) }
+        }
+        FfiErrorOrigin::CONFIG => match serde_json::from_str::<Refusal>(&detail) {
+            Ok(refusal) => {
+                let key = refusal.path.rsplit('.').next().unwrap_or_default();
+                let known: Vec<&str> = refusal.known.iter().map(String::as_str).collect();
+                let nearest = crate::config::nearest(key, &known);
+                let problem = config.plugin_error(&refusal.path, &refusal.expected, &refusal.found, nearest);
+                CreateError::ConfigRefused { plugin, problem }
+            }
+            Err(_) => CreateError::Failed { plugin, stage, retryable: false, code: 0, retry_after: None, message },
+        },
+        FfiErrorOrigin::UNSUPPORTED => CreateError::Unsupported { plugin, message },
+        _ => CreateError::Failed {
+            plugin,
+            stage,
+            // Kept, never misread: what has flags of a later release may be tried again.
+            retryable: error.kind == FfiErrorKind::TRANSIENT || unknown_flags,
+            code: error.code,
+            retry_after: (error.flags & FfiError::FLAG_RETRY_AFTER != 0)
+                .then(|| Duration::from_millis(error.retry_after_ms)),
+            message,
+        },
+    }
+}
+
+/// A created instance: it can serve.
+pub(crate) struct Instance {
+    pub(crate) policy: Option<PluginModelPolicyRef>,
+    pub(crate) audit: Option<PluginAuditRef>,
+    pub(crate) image: OpenedImage,
+    pub(crate) settings: Settings,
+    pub(crate) since: SystemTime,
+    pub(crate) bridge: Bridge,
+    pub(crate) calls: Sharded,
+    pub(crate) failures: Sharded,
+    in_flight: Sharded,
+    mode: FfiExecutionMode,
+    baseline: Option<i64>,
+    draining: AtomicBool,
+    idle: Notify,
+    live: Arc<Live>,
+}
+
+/// A call under way: holds the instance open.
+pub(crate) struct Entered {
+    instance: Arc<Instance>,
+}
+
+impl Instance {
+    /// Begins a call; nothing if the instance is being ended.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Entered> {
+        self.in_flight.add(1);
+        let entered = Entered { instance: Arc::clone(self) };
+        // Invariant 2.
+        fence(Ordering::SeqCst);
+        (!self.draining.load(Ordering::Relaxed)).then_some(entered)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    pub(crate) fn raw(&self) -> FfiInstance {
+        self.live.raw
+    }
+
+    pub(crate) fn terms(&self, method: Method) -> Terms {
+        Terms { deadline: self.settings.limits.deadline(method), grace: self.settings.limits.grace, mode: self.mode }
+    }
+
+    pub(crate) fn account(&self) -> Option<&'static Account> {
+        self.live.account
+    }
+
+    /// A token of the caller's with its link.
+    pub(crate) fn cancellation(&self, token: tokio_util::sync::CancellationToken) -> Cancellation {
+        let link = self.bridge.link(&token);
+        (token, link)
+    }
+
+    pub(crate) fn serves(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::ModelPolicy => self.policy.is_some(),
+            Kind::Audit => self.audit.is_some(),
+        }
+    }
+
+    /// Calls under way.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.in_flight.sum()
+    }
+
+    /// Bytes of heap that the plugin holds; none when it is linked statically.
+    pub(crate) fn live_heap(&self) -> Option<i64> {
+        self.live.account.map(Account::live)
+    }
+
+    /// Ends the instance, which no slot points at any more: waits for its calls until `drain_until`, gives up on those that
+    /// are left, runs the shutdown hook until `end_by`, closes.
+    pub(crate) async fn end(self: Arc<Self>, drain_until: std::time::Instant, end_by: std::time::Instant) -> Ended {
+        let housekeeping = self.live.housekeeping.clone();
+        self.draining.store(true, Ordering::Relaxed);
+        // Invariant 2.
+        fence(Ordering::SeqCst);
+        let drained = housekeeping.until(drain_until, self.wait_idle()).await.is_some();
+        let abandoned_calls = if drained { 0 } else { self.in_flight.sum().max(0) };
+        self.live.module.retire()(self.live.raw);
+        if !drained {
+            self.live.give_up();
+        }
+        let limit = end_by.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(100));
+        let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config).await.err();
+        let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
+        let live = Arc::clone(&self.live);
+        drop(self);
+        let closed = match Arc::try_unwrap(live) {
+            Ok(live) => housekeeping::run("mini-chat-close", move || live.close()).await.ok().flatten(),
+            // A call that was given up still holds it: its end closes it.
+            Err(_) => None,
+        };
+        Ended {
+            name,
+            abandoned_calls,
+            shutdown_error: shutdown,
+            runtime_stopped: closed.map(|report| report.runtime_stopped == 1),
+            heap_growth: closed.and_then(|_| Some(account?.live() - baseline?)),
+        }
+    }
+
+    async fn wait_idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.in_flight.sum() <= 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// How an instance ended.
+pub(crate) struct Ended {
+    pub(crate) name: String,
+    /// Calls that had not ended when the drain limit passed.
+    pub(crate) abandoned_calls: i64,
+    pub(crate) shutdown_error: Option<CreateError>,
+    /// Whether its runtime's threads ended in time; none if it could not be closed yet.
+    pub(crate) runtime_stopped: Option<bool>,
+    /// Bytes of heap that it holds after its end, beyond those before its start.
+    pub(crate) heap_growth: Option<i64>,
+}
+
+impl Entered {
+    pub(crate) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+}
+
+impl AsRef<Live> for Entered {
+    fn as_ref(&self) -> &Live {
+        &self.instance.live
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.instance.in_flight.add(-1);
+        // Invariant 2, the other way round: the end looks after it has asked to be notified.
+        fence(Ordering::SeqCst);
+        if self.instance.draining.load(Ordering::Relaxed) {
+            self.instance.idle.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! From a file, or a linked plugin, to a serving instance: the steps in order, each within its limit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mini_chat_plugin_sdk::InProcessPlugin;
+
+use crate::config::{PluginEntry, ProcessSecrets};
+use crate::error::{CreateError, LoadError, PluginFailure, Stage};
+use crate::housekeeping::{self, Housekeeping, after};
+use crate::image_dir::ImageDir;
+use crate::instance::{Instance, OpenedInstance, Settings};
+use crate::open::{MappedImage, OpenedImage};
+use crate::services::HostIdentity;
+use crate::verify::VerifiedImage;
+
+/// What a plugin is made of.
+#[derive(Clone)]
+pub(crate) enum Source {
+    File(Arc<VerifiedImage>),
+    Linked(InProcessPlugin),
+}
+
+/// What every start needs of its host.
+#[derive(Clone)]
+pub(crate) struct Starter {
+    pub(crate) housekeeping: Housekeeping,
+    pub(crate) image_dir: Arc<ImageDir>,
+    pub(crate) identity: HostIdentity,
+    pub(crate) host: u64,
+}
+
+impl Starter {
+    /// Starts one plugin: map, open, resolve its configuration, open and create an instance.
+    pub(crate) async fn start(
+        &self,
+        source: Source,
+        entry: &PluginEntry,
+        generation: u64,
+    ) -> Result<Instance, PluginFailure> {
+        let image = self.image(source, entry).await?;
+        let table = entry.config.clone();
+        let config = housekeeping::run("mini-chat-config", move || table.resolve(&ProcessSecrets))
+            .await
+            .map_err(|_| CreateError::ThreadLost { plugin: entry.name.clone(), stage: Stage::Open })?
+            .map_err(|source| CreateError::Config { plugin: entry.name.clone(), source })?;
+        let settings = Settings {
+            name: entry.name.as_str().into(),
+            generation,
+            mode: entry.mode,
+            workers: u32::from(entry.workers.unwrap_or_else(default_workers)),
+            data_dir: entry.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            limits: entry.limits.clone(),
+            vendor: entry.vendor.clone(),
+            priority: entry.priority,
+            config: entry.config.clone(),
+            host: self.host,
+        };
+        let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
+        Ok(opened.create().await?)
+    }
+
+    /// A fresh mapping of the file, so that each instance has statics of its own.
+    async fn image(&self, source: Source, entry: &PluginEntry) -> Result<OpenedImage, LoadError> {
+        let image = match source {
+            Source::Linked(plugin) => return OpenedImage::in_process(plugin),
+            Source::File(image) => image,
+        };
+        let path: PathBuf = image.path().to_owned();
+        let limit = entry.limits.create;
+        let (directory, identity) = (Arc::clone(&self.image_dir), self.identity.clone());
+        let job = housekeeping::run("mini-chat-load", move || MappedImage::map(&image, &directory)?.open(&identity));
+        match self.housekeeping.until(after(limit), job).await {
+            Some(Ok(opened)) => opened,
+            Some(Err(_)) => Err(LoadError::OpenLost { path }),
+            None => Err(LoadError::OpenHangs { path, limit }),
+        }
+    }
+}
+
+fn default_workers() -> u16 {
+    std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get().min(4)).unwrap_or(4))
+}

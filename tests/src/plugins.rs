@@ -1,0 +1,80 @@
+//! Builds plugins with cargo, and lays them out as an operator would.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// The shared object of a workspace package, built by cargo with the profile of the tests; built once per process.
+///
+/// # Panics
+///
+/// If cargo fails, or makes no shared object of it.
+#[must_use]
+pub fn built(package: &str) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default();
+    if let Some(path) = built.get(package) {
+        return path.clone();
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate stands in the workspace");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace).args(["build", "--package", package]);
+    let path = shared_object(cargo);
+    built.insert(package.to_owned(), path.clone());
+    path
+}
+
+/// Runs a `cargo build` command and gives the one shared object that it made.
+///
+/// # Panics
+///
+/// If cargo fails, or does not make exactly one shared object.
+#[must_use]
+pub fn shared_object(mut cargo: Command) -> PathBuf {
+    let output = cargo
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
+    assert!(output.status.success(), "{cargo:?} failed");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    let mut files: Vec<PathBuf> = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message["reason"] == "compiler-artifact" && message["target"]["kind"] == serde_json::json!(["cdylib"])
+        })
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
+        .collect();
+    assert_eq!(files.len(), 1, "{cargo:?} made these shared objects: {files:?}");
+    files.remove(0)
+}
+
+/// A fresh directory that only its owner can write to, as plugin directories must be.
+///
+/// # Panics
+///
+/// If the system gives none.
+#[must_use]
+pub fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// Puts a file into a plugin directory the right way: written beside, then renamed into place. Gives its path.
+///
+/// # Panics
+///
+/// If the system refuses.
+pub fn drop_in(directory: &Path, file: &Path, name: &str) -> PathBuf {
+    let (partial, path) = (directory.join(format!(".{name}.partial")), directory.join(name));
+    fs::copy(file, &partial).expect("copy");
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)).expect("chmod");
+    fs::rename(&partial, &path).expect("rename");
+    path
+}

@@ -16,6 +16,7 @@
 //! | keep a secret out of logs | [`Secret`] |
 //! | know the call's deadline and identity | [`call`] |
 //! | link the plugin into tests | [`define_plugin!`], [`InProcessPlugin`] |
+//! | call a constructor without a host | [`testing`] |
 
 pub mod audit_models;
 pub mod call;
@@ -30,6 +31,7 @@ mod plugin;
 pub mod plugin_api;
 mod plugin_error;
 mod secret;
+pub mod testing;
 
 pub use async_trait::async_trait;
 pub use config::NoConfig;

@@ -18,7 +18,7 @@ mod lock;
 mod rotate;
 mod tail;
 
-pub(crate) use lock::{LockError, check};
+pub(crate) use lock::{OpenError, check};
 
 /// The open file.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Takes the lock, opens or creates the file, and sets aside what a crash left at its end.
-    pub(crate) fn open(settings: &Settings, context: PluginContext) -> Result<Self, LockError> {
+    pub(crate) fn open(settings: &Settings, context: PluginContext) -> Result<Self, OpenError> {
         let path = lock::real_path(&settings.path)?;
         let lock = lock::take(&path)?;
         let (file, len) = open_file(&path, &context)?;

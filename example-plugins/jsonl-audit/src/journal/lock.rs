@@ -14,7 +14,7 @@ use super::{beside, private};
 /// Why a journal could not be opened.
 #[derive(Debug)]
 #[non_exhaustive]
-pub(crate) enum LockError {
+pub(crate) enum OpenError {
     /// Another instance has it.
     Held(PathBuf),
     /// There is something that is no file.
@@ -23,13 +23,13 @@ pub(crate) enum LockError {
     Io(io::Error),
 }
 
-impl From<io::Error> for LockError {
+impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl LockError {
+impl OpenError {
     /// As the constructor's error; `path` is the one from the configuration.
     pub(crate) fn into_plugin_error(self, path: &Path) -> PluginError {
         match self {
@@ -49,10 +49,10 @@ impl LockError {
 }
 
 /// The path with links resolved, so that two ways to one file meet at one lock.
-pub(super) fn real_path(path: &Path) -> Result<PathBuf, LockError> {
+pub(super) fn real_path(path: &Path) -> Result<PathBuf, OpenError> {
     match fs::canonicalize(path) {
         Ok(real) if real.metadata()?.is_file() => Ok(real),
-        Ok(real) => Err(LockError::NotAFile(real)),
+        Ok(real) => Err(OpenError::NotAFile(real)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(error.into()) };
             Ok(fs::canonicalize(parent)?.join(name))
@@ -62,17 +62,17 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf, LockError> {
 }
 
 /// Takes the lock of a file; it is held until the answer is dropped.
-pub(super) fn take(path: &Path) -> Result<File, LockError> {
+pub(super) fn take(path: &Path) -> Result<File, OpenError> {
     let lock = private().write(true).create(true).truncate(false).open(beside(path, "lock"))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(LockError::Held(path.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Held(path.to_owned())),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
 
 /// Checks that the file could be opened, without creating, locking or changing anything.
-pub(crate) fn check(path: &Path) -> Result<(), LockError> {
+pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let real = real_path(path)?;
     match fs::OpenOptions::new().append(true).open(&real) {
         Ok(_) => Ok(()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mini_chat_plugin_sdk::testing::TestContext;
 use tempfile::TempDir;
 
-use super::{Journal, LockError};
+use super::{Journal, OpenError};
 use crate::config::{Rotation, Settings, SyncWhen};
 
 pub(crate) fn settings(path: PathBuf, sync: SyncWhen) -> Settings {
@@ -209,7 +209,7 @@ fn two_ways_to_one_file_meet_at_one_lock() {
     let link = bench.dir.path().join("link");
     std::os::unix::fs::symlink(bench.path(), &link).unwrap();
     let second = |path: &Path| Journal::open(&settings(path.to_owned(), SyncWhen::Never), bench.test.context());
-    assert!(matches!(second(&link), Err(LockError::Held(real)) if real.ends_with("a.jsonl")));
+    assert!(matches!(second(&link), Err(OpenError::Held(real)) if real.ends_with("a.jsonl")));
     drop(journal);
     second(&link).unwrap();
 }

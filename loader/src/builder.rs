@@ -9,6 +9,7 @@ use mini_chat_plugin_sdk::InProcessPlugin;
 
 use crate::config::{HostSection, PluginEntry, PluginsConfig};
 use crate::error::{BuildError, PluginFailure};
+use crate::events::Events;
 use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
@@ -18,6 +19,7 @@ use crate::slot::Slot;
 use crate::start::{Source, Starter};
 use crate::status::RefusedFile;
 use crate::verify::{ReadLimits, VerifyPolicy};
+use crate::watchdog::Watchdog;
 
 /// What happens at start when a required plugin does not serve.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -167,15 +169,21 @@ impl PluginHostBuilder {
         let library = job(move || Library::scan(&directories, &limits, &policy)).await?;
 
         let registration = Registration::new(identity);
-        let starter =
-            Starter { housekeeping, image_dir, identity: registration.identity().clone(), host: registration.handle() };
+        let starter = Starter {
+            housekeeping,
+            watchdog: Watchdog::new(),
+            events: Events::new(),
+            image_dir,
+            identity: registration.identity().clone(),
+            host: registration.handle(),
+        };
         let refused = library.refused.iter().map(RefusedFile::new).collect::<Vec<_>>();
         for file in &refused {
             tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
         }
         add_unlisted(&mut all, &library);
         let slots = start_all(&starter, all, &linked, &library, &refused).await;
-        let host = PluginHost::new(starter.image_dir, registration, slots.slots, refused, section.shutdown);
+        let host = PluginHost::new(starter, registration, slots.slots, refused, section.shutdown);
         match on_failure {
             OnFailure::Fail if !slots.required_failures.is_empty() => {
                 host.shutdown().await;
@@ -262,7 +270,7 @@ async fn start_all(
                 for method in descriptor.answered_by_default() {
                     tracing::warn!(plugin = entry.name, "{method} is newer than the plugin: answered by default");
                 }
-                slot.flip(Arc::new(instance));
+                slot.flip(instance);
             }
             Err(failure) => {
                 tracing::error!(plugin = entry.name, kind = failure.kind(), "plugin does not serve: {failure}");

@@ -10,10 +10,11 @@ use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatMode
 
 use crate::builder::PluginHostBuilder;
 use crate::client::SlotClient;
+use crate::events::HostEvent;
 use crate::housekeeping::after;
-use crate::image_dir::ImageDir;
 use crate::services::Registration;
 use crate::slot::Slot;
+use crate::start::Starter;
 use crate::status::{EndedPlugin, HostStatus, PluginStatus, RefusedFile, ShutdownReport};
 
 /// The plugins of one host. A process may have several.
@@ -38,8 +39,8 @@ use crate::status::{EndedPlugin, HostStatus, PluginStatus, RefusedFile, Shutdown
 /// End it with [`shutdown`](Self::shutdown): a host that is only dropped stops its plugins without their shutdown hooks,
 /// and warns of what may not be flushed.
 pub struct PluginHost {
-    /// The private copies of the libraries that are mapped: removed with the host.
-    _image_dir: Arc<ImageDir>,
+    /// The threads, and the private copies of the libraries that are mapped: they go with the host.
+    starter: Starter,
     slots: RwLock<BTreeMap<String, Arc<Slot>>>,
     refused: Vec<RefusedFile>,
     shutdown_limit: Duration,
@@ -60,14 +61,14 @@ impl PluginHost {
     }
 
     pub(crate) fn new(
-        image_dir: Arc<ImageDir>,
+        starter: Starter,
         registration: Registration,
         slots: BTreeMap<String, Arc<Slot>>,
         refused: Vec<RefusedFile>,
         shutdown_limit: Duration,
     ) -> Self {
         Self {
-            _image_dir: image_dir,
+            starter,
             slots: RwLock::new(slots),
             refused,
             shutdown_limit,
@@ -99,6 +100,12 @@ impl PluginHost {
             plugins: slots.values().map(|slot| PluginStatus::of(slot)).collect(),
             refused_files: self.refused.clone(),
         }
+    }
+
+    /// What happens from now on. A receiver that falls more than 256 events behind is told how many it missed.
+    #[must_use]
+    pub fn events(&self) -> tokio::sync::broadcast::Receiver<HostEvent> {
+        self.starter.events.subscribe()
     }
 
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,

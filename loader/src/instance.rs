@@ -33,11 +33,13 @@ use crate::cancel::Bridge;
 use crate::config::{ConfigTable, ExecutionMode, Limits, ResolvedConfig};
 use crate::counter::Sharded;
 use crate::error::{CreateError, Stage};
+use crate::events::{Events, HostEvent};
 use crate::heap::Account;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::method::{Kind, Method};
 use crate::open::OpenedImage;
 use crate::services;
+use crate::watchdog::{self, Rule, Trip, Watchdog, Watched};
 
 /// How long closing an instance may wait for its runtime's threads.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -166,14 +168,12 @@ impl OpenedInstance {
     }
 
     /// Runs the author's constructor and health check.
-    pub(crate) async fn create(self) -> Result<Instance, CreateError> {
+    pub(crate) async fn create(self, events: Events) -> Result<Instance, CreateError> {
         let Self { live, image, settings, baseline } = self;
         step(&live, Stage::Create, settings.limits.create, &settings.config).await?;
         step(&live, Stage::Health, settings.limits.health, &settings.config).await?;
-        let mode = match settings.mode {
-            ExecutionMode::Isolated => FfiExecutionMode::ISOLATED,
-            ExecutionMode::Inline | ExecutionMode::Adaptive => FfiExecutionMode::INLINE,
-        };
+        let isolated = AtomicBool::new(settings.mode == ExecutionMode::Isolated);
+        let watch = if settings.mode == ExecutionMode::Adaptive { watchdog::next_number() } else { 0 };
         Ok(Instance {
             policy: option(image.module.model_policy()),
             audit: option(image.module.audit()),
@@ -181,7 +181,10 @@ impl OpenedInstance {
             live,
             image,
             settings,
-            mode,
+            isolated,
+            watch,
+            isolations: Sharded::default(),
+            events,
             baseline,
             since: SystemTime::now(),
             in_flight: Sharded::default(),
@@ -199,7 +202,7 @@ fn option<T>(value: ROption<T>) -> Option<T> {
 
 /// One step of the author's code in an instance's life: isolated, within its limit.
 async fn step(live: &Arc<Live>, stage: Stage, limit: Duration, config: &ConfigTable) -> Result<(), CreateError> {
-    let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED };
+    let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED, watch: 0 };
     let module = live.module;
     let function = match stage {
         Stage::Open | Stage::Create => module.create(),
@@ -283,11 +286,29 @@ pub(crate) struct Instance {
     pub(crate) calls: Sharded,
     pub(crate) failures: Sharded,
     in_flight: Sharded,
-    mode: FfiExecutionMode,
+    /// Calls run isolated now: always, never, or as the watchdog says.
+    isolated: AtomicBool,
+    /// The number by which the watchdog knows it; 0: not watched.
+    watch: u32,
+    pub(crate) isolations: Sharded,
+    events: Events,
     baseline: Option<i64>,
     draining: AtomicBool,
     idle: Notify,
     live: Arc<Live>,
+}
+
+impl Watched for Instance {
+    fn isolate(&self, why: &Trip) {
+        match why {
+            Trip::Often { count } => self.switch(true, &format!("{count} polls were long ones within the window")),
+            Trip::Stuck { held } => self.switch(true, &format!("a poll has held a thread of the host for {held:?}")),
+        }
+    }
+
+    fn release(&self) {
+        self.switch(false, "the clean period is over");
+    }
 }
 
 /// A call under way: holds the instance open.
@@ -314,7 +335,43 @@ impl Instance {
     }
 
     pub(crate) fn terms(&self, method: Method) -> Terms {
-        Terms { deadline: self.settings.limits.deadline(method), grace: self.settings.limits.grace, mode: self.mode }
+        Terms {
+            deadline: self.settings.limits.deadline(method),
+            grace: self.settings.limits.grace,
+            mode: if self.isolated() { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE },
+            watch: self.watch,
+        }
+    }
+
+    /// Whether its calls run isolated now.
+    pub(crate) fn isolated(&self) -> bool {
+        self.isolated.load(Ordering::Relaxed)
+    }
+
+    /// Lets the watchdog look at it, if its mode is adaptive.
+    pub(crate) fn watched_by(self: &Arc<Self>, watchdog: &Watchdog) {
+        if self.watch == 0 {
+            return;
+        }
+        let this = Arc::downgrade(self);
+        if let Err(error) = watchdog.watch(self.watch, this, Rule::default()) {
+            tracing::error!(plugin = self.name(), "no thread for the watchdog: {error}; the plugin runs isolated");
+            self.switch(true, "the watchdog's thread could not be started");
+        }
+    }
+
+    fn switch(&self, isolate: bool, why: &str) {
+        self.isolated.store(isolate, Ordering::Relaxed);
+        let mode = if isolate { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE };
+        self.live.module.set_mode()(self.live.raw, mode);
+        let now = if isolate { ExecutionMode::Isolated } else { ExecutionMode::Inline };
+        if isolate {
+            self.isolations.add(1);
+            tracing::warn!(plugin = self.name(), "calls run isolated from now on: {why}");
+        } else {
+            tracing::info!(plugin = self.name(), "calls run inline again: {why}");
+        }
+        self.events.send(HostEvent::ModeChanged { plugin: self.name().to_owned(), now, why: why.to_owned() });
     }
 
     pub(crate) fn account(&self) -> Option<&'static Account> {
@@ -362,10 +419,10 @@ impl Instance {
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
         let live = Arc::clone(&self.live);
         drop(self);
-        let closed = match Arc::try_unwrap(live) {
-            Ok(live) => housekeeping::run("mini-chat-close", move || live.close()).await.ok().flatten(),
+        let closed = match alone(live, &housekeeping).await {
+            Some(live) => housekeeping::run("mini-chat-close", move || live.close()).await.ok().flatten(),
             // A call that was given up still holds it: its end closes it.
-            Err(_) => None,
+            None => None,
         };
         Ended {
             name,
@@ -385,6 +442,18 @@ impl Instance {
             notified.await;
         }
     }
+}
+
+/// The handle itself, once nobody else holds it. Somebody who only looks (the watchdog, a status) soon lets go.
+async fn alone(mut live: Arc<Live>, housekeeping: &Housekeeping) -> Option<Live> {
+    for _ in 0..50 {
+        match Arc::try_unwrap(live) {
+            Ok(live) => return Some(live),
+            Err(shared) => live = shared,
+        }
+        housekeeping.sleep_until(after(Duration::from_millis(2))).await;
+    }
+    None
 }
 
 /// How an instance ended.

@@ -19,6 +19,7 @@
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | which thread keeps time | `housekeeping` |
+//! | who notices a plugin that blocks | `watchdog` |
 
 mod builder;
 mod call;
@@ -27,6 +28,7 @@ mod client;
 pub mod config;
 mod counter;
 pub mod error;
+mod events;
 pub mod find;
 mod heap;
 mod host;
@@ -41,8 +43,10 @@ mod slot;
 mod start;
 mod status;
 pub mod verify;
+mod watchdog;
 
 pub use builder::{OnFailure, PluginHostBuilder};
 pub use call::CallOptions;
+pub use events::HostEvent;
 pub use host::PluginHost;
 pub use status::{EndedPlugin, HostStatus, InstanceStatus, PluginStatus, RefusedFile, ShutdownReport};

@@ -7,12 +7,14 @@ use mini_chat_plugin_sdk::InProcessPlugin;
 
 use crate::config::{PluginEntry, ProcessSecrets};
 use crate::error::{CreateError, LoadError, PluginFailure, Stage};
+use crate::events::Events;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::image_dir::ImageDir;
 use crate::instance::{Instance, OpenedInstance, Settings};
 use crate::open::{MappedImage, OpenedImage};
 use crate::services::HostIdentity;
 use crate::verify::VerifiedImage;
+use crate::watchdog::Watchdog;
 
 /// What a plugin is made of.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub(crate) enum Source {
 #[derive(Clone)]
 pub(crate) struct Starter {
     pub(crate) housekeeping: Housekeeping,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) events: Events,
     pub(crate) image_dir: Arc<ImageDir>,
     pub(crate) identity: HostIdentity,
     pub(crate) host: u64,
@@ -37,7 +41,7 @@ impl Starter {
         source: Source,
         entry: &PluginEntry,
         generation: u64,
-    ) -> Result<Instance, PluginFailure> {
+    ) -> Result<Arc<Instance>, PluginFailure> {
         let image = self.image(source, entry).await?;
         let table = entry.config.clone();
         let config = housekeeping::run("mini-chat-config", move || table.resolve(&ProcessSecrets))
@@ -57,7 +61,9 @@ impl Starter {
             host: self.host,
         };
         let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
-        Ok(opened.create().await?)
+        let instance = Arc::new(opened.create(self.events.clone()).await?);
+        instance.watched_by(&self.watchdog);
+        Ok(instance)
     }
 
     /// A fresh mapping of the file, so that each instance has statics of its own.

@@ -63,6 +63,10 @@ pub struct InstanceStatus {
     pub since: u64,
     /// Where its calls run, as configured.
     pub mode: &'static str,
+    /// Whether its calls run isolated now.
+    pub isolated: bool,
+    /// How often the watchdog has isolated it.
+    pub isolations: i64,
     /// Calls begun so far.
     pub calls: i64,
     /// Calls that failed so far, the plugin's own errors included.
@@ -124,6 +128,8 @@ impl InstanceStatus {
             generation: instance.settings.generation,
             since: seconds(instance.since),
             mode: ExecutionMode::name(instance.settings.mode),
+            isolated: instance.isolated(),
+            isolations: instance.isolations.sum(),
             calls: instance.calls.sum(),
             failures: instance.failures.sum(),
             in_flight: instance.in_flight(),

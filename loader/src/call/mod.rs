@@ -35,6 +35,7 @@ use crate::cancel::Link;
 use crate::counter::next_call_id;
 use crate::housekeeping::{Sleep, after};
 use crate::instance::Live;
+use crate::watchdog;
 
 /// What a call may take, and how it runs.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +46,8 @@ pub(crate) struct Terms {
     pub(crate) grace: Duration,
     /// Where the plugin's code runs.
     pub(crate) mode: FfiExecutionMode,
+    /// The number by which the watchdog knows the instance; 0: not watched.
+    pub(crate) watch: u32,
 }
 
 /// Why a call has no answer of the plugin's own making, or which error the plugin made.
@@ -113,6 +116,7 @@ where
                 token,
                 extensions: std::ptr::null(),
             };
+            let _poll = watchdog::begin(self.terms.watch);
             cx.with_ffi_context(|waker| start(&self.live, &context, waker, &mut out));
         });
         // SAFETY: invariant 1.
@@ -150,13 +154,17 @@ where
                     this.wait(Box::new(Pending { future, deadline, cancelled, grace: None }), cx)
                 }
             },
-            State::Pending(mut pending) => match Pin::new(&mut pending.future).poll(cx) {
-                Poll::Ready(reply) => {
-                    drop(pending);
-                    this.finish(reply)
-                }
-                Poll::Pending => this.wait(pending, cx),
-            },
+            State::Pending(mut pending) => {
+                let polled = {
+                    let _poll = watchdog::begin(this.terms.watch);
+                    Pin::new(&mut pending.future).poll(cx)
+                };
+                let Poll::Ready(reply) = polled else { return this.wait(pending, cx) };
+                // Its drop is the plugin's code: the state's drop is watched.
+                this.state = State::Pending(pending);
+                this.let_go();
+                this.finish(reply)
+            }
             State::Done => panic!("a call was polled after it had answered"),
         }
     }
@@ -166,12 +174,12 @@ impl<L: AsRef<Live>, R, S> HostCall<L, R, S> {
     /// The plugin has no answer yet: is there a reason to stop waiting?
     fn wait(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
         let live = self.live.as_ref();
+        let mut reason = None;
         if Pin::new(&mut pending.deadline).poll(cx).is_ready() {
-            return Poll::Ready(Err(Fault::Deadline(self.terms.deadline)));
-        }
-        // After the deadline's timer is registered: giving up wakes the timers.
-        if live.given_up() {
-            return Poll::Ready(Err(Fault::Gone));
+            reason = Some(Fault::Deadline(self.terms.deadline));
+        } else if live.given_up() {
+            // After the deadline's timer is registered: giving up wakes the timers.
+            reason = Some(Fault::Gone);
         }
         if let Some(cancelled) = &mut pending.cancelled
             && cancelled.as_mut().poll(cx).is_ready()
@@ -182,9 +190,31 @@ impl<L: AsRef<Live>, R, S> HostCall<L, R, S> {
         if let Some(grace) = &mut pending.grace
             && Pin::new(grace).poll(cx).is_ready()
         {
-            return Poll::Ready(Err(Fault::Cancelled(self.terms.grace)));
+            reason = reason.or(Some(Fault::Cancelled(self.terms.grace)));
         }
         self.state = State::Pending(pending);
-        Poll::Pending
+        match reason {
+            Some(fault) => {
+                self.let_go();
+                Poll::Ready(Err(fault))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<L, R, S> HostCall<L, R, S> {
+    /// Drops the crossing future, if there is one: the plugin's code runs, so the watchdog looks.
+    fn let_go(&mut self) {
+        if let State::Pending(pending) = std::mem::replace(&mut self.state, State::Done) {
+            let _poll = watchdog::begin(self.terms.watch);
+            drop(pending);
+        }
+    }
+}
+
+impl<L, R, S> Drop for HostCall<L, R, S> {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

@@ -19,7 +19,8 @@ pub(crate) const KEYS: &[&str] = &[
 ];
 
 /// Where the calls of a plugin run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExecutionMode {
     /// On the caller's thread.
     Inline,

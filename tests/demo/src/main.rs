@@ -72,7 +72,9 @@ async fn main() -> Result<ExitCode, AnyError> {
                 instance.kinds.join(" and "),
                 instance.digest.map(|digest| digest.short()).unwrap_or_default()
             ),
-            (None, reason) => println!("  {}: not serving: {}", plugin.name, reason.map(|why| why.1).unwrap_or_default()),
+            (None, reason) => {
+                println!("  {}: not serving: {}", plugin.name, reason.map(|why| why.1).unwrap_or_default())
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::library::Library;
 use crate::services::{HostIdentity, Registration};
 use crate::slot::Slot;
-use crate::start::{Source, Starter};
+use crate::start::{Source, Starter, state_directory};
 use crate::status::RefusedFile;
 use crate::verify::{ReadLimits, VerifyPolicy};
 use crate::watchdog::Watchdog;
@@ -176,6 +176,7 @@ impl PluginHostBuilder {
             image_dir,
             identity: registration.identity().clone(),
             host: registration.handle(),
+            data_dir: section.data_dir.clone().or_else(state_directory),
         };
         let refused = library.refused.iter().map(RefusedFile::new).collect::<Vec<_>>();
         for file in &refused {

@@ -107,6 +107,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: String,
     pub(crate) limits: Limits,
     pub(crate) vendor: Option<String>,
+    pub(crate) instance: Option<String>,
     pub(crate) priority: Option<i16>,
     pub(crate) config: ConfigTable,
     pub(crate) host: u64,

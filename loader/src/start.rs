@@ -32,6 +32,8 @@ pub(crate) struct Starter {
     pub(crate) image_dir: Arc<ImageDir>,
     pub(crate) identity: HostIdentity,
     pub(crate) host: u64,
+    /// Where plugins without a data directory of their own have theirs.
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 impl Starter {
@@ -53,7 +55,8 @@ impl Starter {
             generation,
             mode: entry.mode,
             workers: u32::from(entry.workers.unwrap_or_else(default_workers)),
-            data_dir: entry.data_dir.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            data_dir: self.data_dir(entry).map(|path| path.display().to_string()).unwrap_or_default(),
+            instance: entry.instance.clone(),
             limits: entry.limits.clone(),
             vendor: entry.vendor.clone(),
             priority: entry.priority,
@@ -64,6 +67,10 @@ impl Starter {
         let instance = Arc::new(opened.create(self.events.clone()).await?);
         instance.watched_by(&self.watchdog);
         Ok(instance)
+    }
+
+    fn data_dir(&self, entry: &PluginEntry) -> Option<PathBuf> {
+        entry.data_dir.clone().or_else(|| Some(self.data_dir.as_ref()?.join(&entry.name)))
     }
 
     /// A fresh mapping of the file, so that each instance has statics of its own.
@@ -82,6 +89,12 @@ impl Starter {
             None => Err(LoadError::OpenHangs { path, limit }),
         }
     }
+}
+
+/// What systemd's `StateDirectory=` gives: the first of its directories.
+pub(crate) fn state_directory() -> Option<PathBuf> {
+    let all = std::env::var_os("STATE_DIRECTORY").filter(|all| !all.is_empty())?;
+    std::env::split_paths(&all).next()
 }
 
 fn default_workers() -> u16 {

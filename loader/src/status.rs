@@ -45,6 +45,8 @@ pub struct PluginStatus {
 pub struct InstanceStatus {
     /// The plugin's id.
     pub id: String,
+    /// The GTS segment under which this instance is known: `instance` of `plugins.toml`, else the plugin's id.
+    pub instance: String,
     /// The plugin's version.
     pub version: String,
     /// Vendor, as configured or as the plugin says.
@@ -119,6 +121,7 @@ impl InstanceStatus {
         };
         Self {
             id: descriptor.id.clone(),
+            instance: instance.settings.instance.clone().unwrap_or_else(|| descriptor.id.clone()),
             version: descriptor.version.clone(),
             vendor: instance.settings.vendor.clone().unwrap_or_else(|| descriptor.vendor.clone()),
             priority: instance.settings.priority.unwrap_or(descriptor.priority),

@@ -89,13 +89,19 @@ impl PluginContext {
     /// Name of the host program, such as `mini-chat-plugins`.
     #[must_use]
     pub fn host_name(&self) -> String {
-        self.host_fact("host.name").unwrap_or_default()
+        match crate::plugin::loaded_by() {
+            Some((name, _)) => name.to_owned(),
+            None => self.host_fact("host.name").unwrap_or_default(),
+        }
     }
 
     /// Version of the host program.
     #[must_use]
     pub fn host_version(&self) -> String {
-        self.host_fact("host.version").unwrap_or_default()
+        match crate::plugin::loaded_by() {
+            Some((_, version)) => version.to_owned(),
+            None => self.host_fact("host.version").unwrap_or_default(),
+        }
     }
 
     /// A fact of the host by name (`host.name`, `host.version`, `host.pid`, `loader.version`); none if it does not know

@@ -73,7 +73,8 @@ pub struct PluginEntry {
     pub mode: ExecutionMode,
     /// Worker threads of its runtime, 1 to 64. `None`: as many as cores, at most 4.
     pub workers: Option<u16>,
-    /// Its data directory, made absolute like every path of the file. `None`: the host chooses one on demand.
+    /// Its data directory, made absolute like every path of the file. `None`: one of its name in the
+    /// host's.
     pub data_dir: Option<PathBuf>,
     /// Its limits.
     pub limits: Limits,

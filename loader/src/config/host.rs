@@ -7,7 +7,7 @@ use super::section::{self, Section};
 use super::source::Report;
 
 /// The keys of `[host]`.
-pub(crate) const KEYS: &[&str] = &["image_dir", "allow_needed", "trusted_uids", "shutdown"];
+pub(crate) const KEYS: &[&str] = &["image_dir", "data_dir", "allow_needed", "trusted_uids", "shutdown"];
 
 /// `[host]`, read and checked. `Default` gives that of an absent section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub(crate) const KEYS: &[&str] = &["image_dir", "allow_needed", "trusted_uids", 
 pub struct HostSection {
     /// Where private copies of plugins are mapped from. `None`: the host looks for a place itself.
     pub image_dir: Option<PathBuf>,
+    /// Where plugins without a `data_dir` of their own may keep data: each in a directory of its instance's name.
+    /// `None`: `$STATE_DIRECTORY` (systemd), if it is set.
+    pub data_dir: Option<PathBuf>,
     /// Libraries that plugins may need besides those that every plugin may need: file names, as in `DT_NEEDED`.
     pub allow_needed: Vec<String>,
     /// Owners of plugin files that are trusted besides root and the host's own user.
@@ -25,7 +28,13 @@ pub struct HostSection {
 
 impl Default for HostSection {
     fn default() -> Self {
-        Self { image_dir: None, allow_needed: Vec::new(), trusted_uids: Vec::new(), shutdown: Duration::from_secs(25) }
+        Self {
+            image_dir: None,
+            data_dir: None,
+            allow_needed: Vec::new(),
+            trusted_uids: Vec::new(),
+            shutdown: Duration::from_secs(25),
+        }
     }
 }
 
@@ -37,6 +46,7 @@ impl HostSection {
         let soname = |name: &str| !name.is_empty() && !name.contains(['/', '\0']);
         Self {
             image_dir: section.path(report, "image_dir", base),
+            data_dir: section.path(report, "data_dir", base),
             allow_needed: section
                 .list(report, "allow_needed", |report, value, key| {
                     section::string(report, value, key, "file name of a library such as \"libz.so.1\"", soname)

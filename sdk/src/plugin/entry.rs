@@ -19,11 +19,22 @@ use mini_chat_plugin_abi::heap::HeapTable;
 use super::{guard, heap};
 
 static CALLED: AtomicBool = AtomicBool::new(false);
-static IMAGE: OnceLock<u64> = OnceLock::new();
+static LOADED: OnceLock<Loaded> = OnceLock::new();
 
-/// The host's number for this image; none when linked statically.
-pub(crate) fn image() -> Option<u64> {
-    IMAGE.get().copied()
+/// What the host said when it loaded this image.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The host's number for this image.
+    pub(crate) image: u64,
+    /// Name of the host program.
+    pub(crate) host_name: String,
+    /// Version of the host program.
+    pub(crate) host_version: String,
+}
+
+/// What the host said when it loaded this image; none when linked statically.
+pub(crate) fn loaded() -> Option<&'static Loaded> {
+    LOADED.get()
 }
 
 /// The body of the entry symbol.
@@ -85,10 +96,24 @@ unsafe fn accept(args: *const EntryArgs) -> Result<(), (u32, &'static str)> {
     // SAFETY: not used early (checked), and the table is immortal.
     unsafe { heap::install(args.heap) };
     guard::catch(|| {
-        let _ = IMAGE.set(args.image);
+        // SAFETY: invariant 2: both texts are valid for the call.
+        let (host_name, host_version) =
+            unsafe { (text(args.host_name, args.host_name_len), text(args.host_version, args.host_version_len)) };
+        let _ = LOADED.set(Loaded { image: args.image, host_name, host_version });
         guard::install_hook();
     })
     .map_err(|_| (STATUS_PANICKED, "the plugin's entry panicked"))
+}
+
+/// # Safety
+///
+/// `pointer` is null or valid for `length` bytes.
+unsafe fn text(pointer: *const u8, length: usize) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller.
+    String::from_utf8_lossy(unsafe { std::slice::from_raw_parts(pointer, length) }).into_owned()
 }
 
 /// A cell for the abi_stable header of the library, made at the first request.

@@ -66,7 +66,8 @@ pub(crate) fn install_hook() {
             mini_chat_plugin_abi::host::FfiLogLevel::ERROR,
             "panic",
             &format!(
-                "plugin code panicked at {} on thread {}: {text}",
+                "plugin code (image {}) panicked at {} on thread {}: {text}",
+                super::entry::loaded().map_or(0, |loaded| loaded.image),
                 location.as_deref().unwrap_or("an unknown place"),
                 thread.name().unwrap_or("without a name"),
             ),

@@ -53,7 +53,7 @@ impl<T: PluginDefinition> Instance<T> {
             }
         };
         let host = Host { handle: args.host, services: args.services };
-        if super::entry_image().is_some() {
+        if super::loaded_by().is_some() {
             host::set_of_image(host);
         }
         let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;

@@ -30,10 +30,10 @@ pub(crate) mod reply;
 pub(crate) mod token;
 pub(crate) mod vtable;
 
-/// The host's number for this image; none when the plugin is linked statically.
-pub(crate) fn entry_image() -> Option<u64> {
+/// What the host said when it loaded this image: its name and version; none when the plugin is linked statically.
+pub(crate) fn loaded_by() -> Option<(&'static str, &'static str)> {
     #[cfg(mini_chat_elf)]
-    return entry::image();
+    return entry::loaded().map(|loaded| (loaded.host_name.as_str(), loaded.host_version.as_str()));
     #[cfg(not(mini_chat_elf))]
     return None;
 }

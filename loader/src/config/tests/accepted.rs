@@ -13,6 +13,7 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 fn the_example_is_read_as_it_says() {
     let config = parsed(EXAMPLE);
     assert_eq!(config.host.image_dir.as_deref(), Some(Path::new("/var/cache/mini-chat/plugins")));
+    assert_eq!(config.host.data_dir.as_deref(), Some(Path::new("/var/lib/mini-chat/plugins")));
     assert_eq!(config.host.allow_needed, ["libz.so.1"]);
     assert_eq!(config.host.trusted_uids, [1000]);
     assert_eq!(config.host.shutdown, S(25));

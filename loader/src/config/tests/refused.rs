@@ -156,7 +156,7 @@ const WHOLE: &[(&str, &[&str])] = &[
             "4:21: host.trusted_uids[1]: expected integer from 0 to 4294967294, found another integer",
             "4:33: host.trusted_uids[2]: expected integer, found string",
             "5:12: host.shutdown: expected duration string such as \"250ms\", \"5s\" or \"2m\", found integer",
-            "6:1: host.shut: unknown key `shut`, expected one of image_dir, allow_needed, trusted_uids, shutdown",
+            "6:1: host.shut: unknown key `shut`, expected one of image_dir, data_dir, allow_needed, trusted_uids, shutdown",
         ],
     ),
     ("[plugins.eu]\r\nlibrary = 'x\r\n", &["2:14: not valid TOML: invalid literal string, expected `'`"]),

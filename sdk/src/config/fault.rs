@@ -16,6 +16,15 @@ pub(crate) struct ConfigFault {
     known: Vec<String>,
 }
 
+/// The fault as JSON. A struct, not a `serde_json::Value`: writing one of those links the printing of floats, 40 KB.
+#[derive(serde::Serialize)]
+struct Detail {
+    path: String,
+    expected: String,
+    found: String,
+    known: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Key(String),
@@ -59,11 +68,11 @@ impl ConfigFault {
     }
 
     pub(crate) fn into_ffi(self) -> FfiError {
-        let detail = serde_json::json!({
-            "path": self.path(), "expected": self.expected, "found": self.found, "known": self.known,
-        });
-        let mut error = FfiError::new(FfiErrorOrigin::CONFIG, FfiErrorKind::PERMANENT, self.to_string());
-        error.detail = detail.to_string().into();
+        let message = self.to_string();
+        let detail = Detail { path: self.path(), expected: self.expected, found: self.found, known: self.known };
+        let mut error = FfiError::new(FfiErrorOrigin::CONFIG, FfiErrorKind::PERMANENT, message);
+        // Texts and lists of texts: cannot fail.
+        error.detail = serde_json::to_string(&detail).unwrap_or_default().into();
         error
     }
 }

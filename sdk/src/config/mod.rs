@@ -22,7 +22,11 @@ pub struct NoConfig {}
 
 /// Reads a configuration from its JSON text.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, ConfigFault> {
-    let value: serde_json::Value =
-        serde_json::from_str(json).map_err(|_| ConfigFault::broken("the host's configuration text is not JSON"))?;
-    T::deserialize(de::ValueDeserializer::new(&value))
+    T::deserialize(de::ValueDeserializer::new(&parse(json)?))
+}
+
+/// Apart from [`read`], so that the parser is compiled here and not once more in each plugin's crate.
+#[inline(never)]
+fn parse(json: &str) -> Result<serde_json::Value, ConfigFault> {
+    serde_json::from_str(json).map_err(|_| ConfigFault::broken("the host's configuration text is not JSON"))
 }

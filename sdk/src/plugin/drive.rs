@@ -6,6 +6,7 @@
 //!    `future` leaves a `Body` in no other way.
 //! 2. `handle` and `context` are what the rules of `mini_chat_plugin_abi::module` say: valid for the call.
 
+use std::any::Any;
 use std::future::Future;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::pin::Pin;
@@ -17,11 +18,12 @@ use async_ffi::{FfiContext, FfiFuture};
 use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiExecutionMode, FfiReply};
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::instance::FfiInstance;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::definition::PluginDefinition;
 use super::guard;
-use super::instance::Instance;
+use super::instance::{AnyInstance, Core, Instance};
 use super::reply::IntoReply;
 use crate::call::{CallInfo, OwnedCallInfo};
 
@@ -48,11 +50,35 @@ pub(crate) unsafe fn call<T, O, F>(
 {
     // SAFETY: invariant 2; the borrow ends with this call.
     let instance: &Instance<T> = unsafe { Instance::borrow(handle) };
-    let _entered = instance.handle().enter();
+    let mut make = Some(make);
+    let mut make = || match make.take() {
+        Some(make) => make(instance),
+        None => unreachable!("a call is started once"),
+    };
+    // SAFETY: invariant 2.
+    let share = || -> Arc<dyn AnyInstance> { unsafe { Instance::<T>::share(handle) } };
+    // SAFETY: `share` shares the instance that `make` borrows from.
+    unsafe { start(instance.core(), context, waker, out, &mut make, &share) }
+}
+
+/// [`call`] without the types of plugin and method, which would make one copy of it per method.
+///
+/// # Safety
+///
+/// What `make`'s future borrows from lives as long as what `share` gives.
+unsafe fn start<'p, O: IntoReply>(
+    core: &Core,
+    context: &FfiCallContext<'_>,
+    waker: &mut FfiContext<'_>,
+    out: &mut MaybeUninit<FfiCall<O::Record>>,
+    make: &mut dyn FnMut() -> Result<BoxFuture<'p, O>, FfiError>,
+    share: &dyn Fn() -> Arc<dyn AnyInstance>,
+) {
+    let _entered = core.handle().enter();
     let outcome = guard::catch(|| {
         let isolated = understood(context, O::FAULT)?;
         let info = CallInfo::of(context);
-        let mut future = make(instance)?;
+        let mut future = make()?;
         if !isolated {
             let poll = info.scope(|| waker.with_context(|cx| future.as_mut().poll(cx)));
             if let Poll::Ready(output) = poll {
@@ -60,11 +86,11 @@ pub(crate) unsafe fn call<T, O, F>(
                 return Ok(FfiCall::Ready(output.into_reply()));
             }
         }
-        // SAFETY: invariant 2.
-        let instance = unsafe { Instance::<T>::share(handle) };
-        instance.live.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: invariant 1: the Body keeps what the future borrows from alive, and drops the future first.
-        let future = unsafe { std::mem::transmute::<BoxFuture<'_, O>, BoxFuture<'static, O>>(future) };
+        let instance = share();
+        core.live.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: invariant 1: the Body keeps what the future borrows from alive (contract of this function), and drops
+        // the future first.
+        let future = unsafe { std::mem::transmute::<BoxFuture<'p, O>, BoxFuture<'static, O>>(future) };
         let body = Body { future: ManuallyDrop::new(future), info: info.to_owned(), instance };
         let crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(body) };
         Ok(FfiCall::Pending(FfiFuture::new(crossing)))
@@ -98,13 +124,13 @@ fn understood(context: &FfiCallContext<'_>, fault: FfiErrorKind) -> Result<bool,
 }
 
 /// A pending call's future with what it needs: dropped, as polled, inside the plugin's runtime and panic guard.
-struct Body<T: PluginDefinition, O: IntoReply> {
+struct Body<O: IntoReply> {
     future: ManuallyDrop<BoxFuture<'static, O>>,
     info: OwnedCallInfo,
-    instance: Arc<Instance<T>>,
+    instance: Arc<dyn AnyInstance>,
 }
 
-impl<T: PluginDefinition, O: IntoReply> Future for Body<T, O> {
+impl<O: IntoReply> Future for Body<O> {
     type Output = FfiReply<O::Record>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -113,19 +139,20 @@ impl<T: PluginDefinition, O: IntoReply> Future for Body<T, O> {
         match guard::catch(|| this.info.scope(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(output.into_reply()),
-            Err(caught) if this.instance.closed() => Poll::Ready(runtime_gone(O::FAULT, &caught.message)),
+            Err(caught) if this.instance.core().closed() => Poll::Ready(runtime_gone(O::FAULT, &caught.message)),
             Err(caught) => Poll::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))),
         }
     }
 }
 
-impl<T: PluginDefinition, O: IntoReply> Drop for Body<T, O> {
+impl<O: IntoReply> Drop for Body<O> {
     fn drop(&mut self) {
+        let core = self.instance.core();
         // A spawn inside the Drop of the author's future needs the runtime too.
-        let _entered = self.instance.handle().enter();
+        let _entered = core.handle().enter();
         // SAFETY: invariant 1: this is the only place that drops it, and it is not used again.
         let _ = guard::catch(|| unsafe { ManuallyDrop::drop(&mut self.future) });
-        self.instance.live.fetch_sub(1, Ordering::Release);
+        core.live.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -138,33 +165,33 @@ fn runtime_gone<R>(fault: FfiErrorKind, why: &str) -> FfiReply<R> {
 }
 
 /// The future that the host holds.
-enum Crossing<T: PluginDefinition, O: IntoReply> {
+enum Crossing<O: IntoReply> {
     /// Polled on the caller's thread.
-    Inline(Body<T, O>),
+    Inline(Body<O>),
     /// Runs on the plugin's runtime; this only waits.
-    Spawned(AbortOnDrop<FfiReply<O::Record>>),
+    Spawned(Task),
     /// Has answered.
     Done,
 }
 
-impl<T: PluginDefinition, O: IntoReply> Crossing<T, O> {
-    fn spawn(body: Body<T, O>) -> Self {
-        let handle = body.instance.handle().clone();
-        Self::Spawned(AbortOnDrop(handle.spawn(body)))
+impl<O: IntoReply> Crossing<O> {
+    fn spawn(body: Body<O>) -> Self {
+        let instance = Arc::clone(&body.instance);
+        Self::Spawned(Task::spawn(instance.core().handle(), Box::pin(Erased(body))))
     }
 }
 
 // A Body is moved only before it is first polled or into a task: what is polled is the boxed future inside.
-impl<T: PluginDefinition, O: IntoReply> Unpin for Crossing<T, O> {}
-impl<T: PluginDefinition, O: IntoReply> Unpin for Body<T, O> {}
+impl<O: IntoReply> Unpin for Crossing<O> {}
+impl<O: IntoReply> Unpin for Body<O> {}
 
-impl<T: PluginDefinition, O: IntoReply> Future for Crossing<T, O> {
+impl<O: IntoReply> Future for Crossing<O> {
     type Output = FfiReply<O::Record>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let Self::Inline(body) = this
-            && body.instance.isolate()
+            && body.instance.core().isolate()
             && let Self::Inline(body) = std::mem::replace(this, Self::Done)
         {
             *this = Self::spawn(body);
@@ -172,12 +199,16 @@ impl<T: PluginDefinition, O: IntoReply> Future for Crossing<T, O> {
         let reply = match this {
             Self::Inline(body) => {
                 let instance = Arc::clone(&body.instance);
-                let _entered = instance.handle().enter();
+                let _entered = instance.core().handle().enter();
                 std::task::ready!(Pin::new(body).poll(cx))
             }
-            Self::Spawned(task) => match std::task::ready!(Pin::new(&mut task.0).poll(cx)) {
-                Ok(reply) => reply,
-                Err(error) => runtime_gone(O::FAULT, &error.to_string()),
+            Self::Spawned(task) => match std::task::ready!(task.poll(cx)) {
+                // The task is an `Erased<O>`: nothing else is in there.
+                Ok(reply) => match reply.downcast::<FfiReply<O::Record>>() {
+                    Ok(reply) => *reply,
+                    Err(_) => unreachable!("the task of this call gave the reply of another"),
+                },
+                Err(why) => runtime_gone(O::FAULT, &why),
             },
             Self::Done => runtime_gone(O::FAULT, "polled after it had answered"),
         };
@@ -186,10 +217,37 @@ impl<T: PluginDefinition, O: IntoReply> Future for Crossing<T, O> {
     }
 }
 
-/// A task that ends when nobody waits for it any more.
-struct AbortOnDrop<R>(JoinHandle<R>);
+/// A call's reply, whatever its type is.
+type AnyReply = Box<dyn Any + Send>;
 
-impl<R> Drop for AbortOnDrop<R> {
+/// A [`Body`] as a task: tokio's code for a task, 9 KB, is there once and not once per type of reply. The two allocations
+/// are small beside the hop.
+struct Erased<O: IntoReply>(Body<O>);
+
+impl<O: IntoReply> Future for Erased<O> {
+    type Output = AnyReply;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<AnyReply> {
+        Pin::new(&mut self.0).poll(cx).map(|reply| Box::new(reply) as AnyReply)
+    }
+}
+
+/// A call on the plugin's runtime, which ends when nobody waits for it any more.
+struct Task(JoinHandle<AnyReply>);
+
+impl Task {
+    #[inline(never)]
+    fn spawn(runtime: &Handle, body: Pin<Box<dyn Future<Output = AnyReply> + Send>>) -> Self {
+        Self(runtime.spawn(body))
+    }
+
+    #[inline(never)]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<AnyReply, String>> {
+        Pin::new(&mut self.0).poll(cx).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }

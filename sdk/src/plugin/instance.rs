@@ -1,5 +1,8 @@
 //! One instance: the author's plugin, its runtime, its lifetime token.
 //!
+//! [`Instance`] has what depends on the plugin's type, [`Core`] the rest: what is generic is compiled once more for each
+//! plugin, and counts in its size and build time.
+//!
 //! # Invariants
 //!
 //! 1. An `FfiInstance` is a leaked `Arc<Instance<T>>`, made by [`Instance::open`] of the same `T` whose vtable it is used
@@ -23,11 +26,8 @@ use super::host::{self, Host};
 use crate::config;
 use crate::context::{PluginContext, Purpose};
 
-/// One created (or about to be created) plugin.
-pub(crate) struct Instance<T: PluginDefinition> {
-    plugin: OnceLock<T::Plugin>,
-    /// Context and configuration until `create` takes them.
-    start: Mutex<Option<(PluginContext, T::Config)>>,
+/// What an instance has whatever its plugin is.
+pub(crate) struct Core {
     runtime: Mutex<Option<Runtime>>,
     handle: Handle,
     lifetime: CancellationToken,
@@ -38,25 +38,9 @@ pub(crate) struct Instance<T: PluginDefinition> {
     pub(crate) live: AtomicU64,
 }
 
-impl<T: PluginDefinition> Instance<T> {
-    /// Checks the configuration and starts the runtime.
-    pub(crate) fn open(args: &FfiOpenArgs<'_>) -> Result<FfiInstance, FfiError> {
-        let purpose = match args.purpose {
-            FfiPurpose::SERVE => Purpose::Serve,
-            FfiPurpose::PREFLIGHT => Purpose::Preflight,
-            other => {
-                return Err(FfiError::new(
-                    FfiErrorOrigin::UNSUPPORTED,
-                    FfiErrorKind::PERMANENT,
-                    format!("the plugin does not know the purpose {other:?}"),
-                ));
-            }
-        };
-        let host = Host { handle: args.host, services: args.services };
-        if super::loaded_by().is_some() {
-            host::set_of_image(host);
-        }
-        let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
+impl Core {
+    /// Starts the runtime, and puts together what the constructor will be told.
+    fn start(args: &FfiOpenArgs<'_>, purpose: Purpose) -> Result<(Self, PluginContext), FfiError> {
         let name = args.name.as_str();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(args.workers.max(1) as usize)
@@ -78,11 +62,9 @@ impl<T: PluginDefinition> Instance<T> {
             purpose,
             lifetime: lifetime.clone(),
             data_dir: (!data_dir.is_empty()).then(|| PathBuf::from(data_dir)),
-            host,
+            host: Host { handle: args.host, services: args.services },
         };
-        let instance = Self {
-            plugin: OnceLock::new(),
-            start: Mutex::new(Some((context, config))),
+        let core = Self {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             lifetime,
@@ -90,6 +72,99 @@ impl<T: PluginDefinition> Instance<T> {
             closed: AtomicBool::new(false),
             live: AtomicU64::new(0),
         };
+        Ok((core, context))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn lifetime(&self) -> &CancellationToken {
+        &self.lifetime
+    }
+
+    pub(crate) fn set_isolate(&self, on: bool) {
+        self.isolate.store(on, Ordering::Relaxed);
+    }
+
+    pub(crate) fn isolate(&self) -> bool {
+        self.isolate.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Retires the instance and takes its runtime out; with the number of calls that were still alive.
+    fn retire(&self) -> (Option<Runtime>, u64) {
+        self.lifetime.cancel();
+        self.closed.store(true, Ordering::Release);
+        let live_calls = self.live.load(Ordering::Acquire);
+        (self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take(), live_calls)
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What the instance is for, as the constructor is told.
+fn purpose(args: &FfiOpenArgs<'_>) -> Result<Purpose, FfiError> {
+    match args.purpose {
+        FfiPurpose::SERVE => Ok(Purpose::Serve),
+        FfiPurpose::PREFLIGHT => Ok(Purpose::Preflight),
+        other => Err(FfiError::new(
+            FfiErrorOrigin::UNSUPPORTED,
+            FfiErrorKind::PERMANENT,
+            format!("the plugin does not know the purpose {other:?}"),
+        )),
+    }
+}
+
+/// Stops a runtime, waiting at most `limit`; whether it stopped within it.
+fn stop(runtime: Option<Runtime>, limit: Duration) -> bool {
+    let start = Instant::now();
+    if let Some(runtime) = runtime {
+        // A task's drop is the author's code.
+        let _ = guard::catch(|| runtime.shutdown_timeout(limit));
+    }
+    start.elapsed() < limit
+}
+
+/// One created (or about to be created) plugin.
+pub(crate) struct Instance<T: PluginDefinition> {
+    plugin: OnceLock<T::Plugin>,
+    /// Context and configuration until `create` takes them.
+    start: Mutex<Option<(PluginContext, T::Config)>>,
+    /// Last: the runtime goes after what may still use it.
+    core: Core,
+}
+
+/// An instance of whatever plugin.
+pub(crate) trait AnyInstance: Send + Sync {
+    fn core(&self) -> &Core;
+}
+
+impl<T: PluginDefinition> AnyInstance for Instance<T> {
+    fn core(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl<T: PluginDefinition> Instance<T> {
+    /// Checks the configuration and starts the runtime.
+    pub(crate) fn open(args: &FfiOpenArgs<'_>) -> Result<FfiInstance, FfiError> {
+        let purpose = purpose(args)?;
+        if super::loaded_by().is_some() {
+            host::set_of_image(Host { handle: args.host, services: args.services });
+        }
+        let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
+        let (core, context) = Core::start(args, purpose)?;
+        let instance = Self { plugin: OnceLock::new(), start: Mutex::new(Some((context, config))), core };
         Ok(FfiInstance { ptr: Arc::into_raw(Arc::new(instance)).cast() })
     }
 
@@ -125,18 +200,10 @@ impl<T: PluginDefinition> Instance<T> {
     pub(crate) unsafe fn close(handle: FfiInstance, limit: Duration) -> FfiCloseReport {
         // SAFETY: invariant 1, by the caller; this is the one place that takes the leaked Arc back.
         let instance = unsafe { Arc::from_raw(handle.ptr.cast::<Self>()) };
-        instance.lifetime.cancel();
-        instance.closed.store(true, Ordering::Release);
-        let live_calls = instance.live.load(Ordering::Acquire);
-        let runtime = instance.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (runtime, live_calls) = instance.core.retire();
         // The plugin's value goes first, while its runtime is still there for what its Drop may want to do.
         drop(instance);
-        let start = Instant::now();
-        if let Some(runtime) = runtime {
-            // A task's drop is the author's code.
-            let _ = guard::catch(|| runtime.shutdown_timeout(limit));
-        }
-        let runtime_stopped = u32::from(start.elapsed() < limit);
+        let runtime_stopped = u32::from(stop(runtime, limit));
         FfiCloseReport { live_calls, runtime_stopped, reserved: 0 }
     }
 
@@ -158,37 +225,14 @@ impl<T: PluginDefinition> Instance<T> {
     pub(crate) fn take_start(&self) -> Option<(PluginContext, T::Config)> {
         self.start.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
-    pub(crate) fn lifetime(&self) -> &CancellationToken {
-        &self.lifetime
-    }
-
-    pub(crate) fn set_isolate(&self, on: bool) {
-        self.isolate.store(on, Ordering::Relaxed);
-    }
-
-    pub(crate) fn isolate(&self) -> bool {
-        self.isolate.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
 }
 
 impl<T: PluginDefinition> Drop for Instance<T> {
     fn drop(&mut self) {
-        let _entered = self.handle.enter();
+        let _entered = self.core.handle.enter();
         // The drops of the plugin, its context and its configuration are the author's code.
         let _ = guard::catch(|| drop(self.plugin.take()));
         let start = self.start.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let _ = guard::catch(|| drop(start));
-        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            runtime.shutdown_background();
-        }
     }
 }

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use super::definition::PluginDefinition;
 use super::drive::{self, BoxFuture};
 use super::guard;
-use super::instance::Instance;
+use super::instance::{AnyInstance, Core, Instance};
 use super::token;
 use crate::convert::Domain;
 use crate::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
@@ -144,7 +144,7 @@ impl<T: PluginDefinition> Tables<T> {
         // SAFETY: invariant 1.
         let instance = unsafe { Instance::<T>::borrow(handle) };
         // What waits for the token is woken here: the author's wakers may panic.
-        let _ = guard::catch(|| instance.lifetime().cancel());
+        let _ = guard::catch(|| instance.core().lifetime().cancel());
     }
 
     extern "C" fn close(handle: FfiInstance, limit_ms: u64) -> FfiCloseReport {
@@ -155,17 +155,17 @@ impl<T: PluginDefinition> Tables<T> {
 
     extern "C" fn set_mode(handle: FfiInstance, mode: FfiExecutionMode) {
         // SAFETY: invariant 1.
-        unsafe { Instance::<T>::borrow(handle) }.set_isolate(mode == FfiExecutionMode::ISOLATED);
+        unsafe { Instance::<T>::borrow(handle) }.core().set_isolate(mode == FfiExecutionMode::ISOLATED);
     }
 
     extern "C" fn in_flight(handle: FfiInstance) -> u64 {
         // SAFETY: invariant 1.
-        unsafe { Instance::<T>::borrow(handle) }.live.load(Ordering::Acquire)
+        unsafe { Instance::<T>::borrow(handle) }.core().live.load(Ordering::Acquire)
     }
 
     extern "C" fn token_new(handle: FfiInstance) -> FfiToken {
         // SAFETY: invariant 1.
-        token::new(unsafe { Instance::<T>::borrow(handle) }.lifetime())
+        token::new(unsafe { Instance::<T>::borrow(handle) }.core().lifetime())
     }
 }
 
@@ -187,9 +187,9 @@ fn boxed<'a, O>(future: impl Future<Output = O> + Send + 'a) -> BoxFuture<'a, O>
 }
 
 /// The token of a call: the mirror that the host named, or one that hears retirement.
-fn call_token<T: PluginDefinition>(instance: &Instance<T>, context: &FfiCallContext<'_>) -> CancellationToken {
+fn call_token(core: &Core, context: &FfiCallContext<'_>) -> CancellationToken {
     // SAFETY: the host passes a mirror that it has not freed, or null (contract of `FfiCallContext::token`).
-    unsafe { token::get(context.token) }.unwrap_or_else(|| instance.lifetime().child_token())
+    unsafe { token::get(context.token) }.unwrap_or_else(|| core.lifetime().child_token())
 }
 
 fn uuid(from: FfiUuid) -> Uuid {
@@ -251,7 +251,7 @@ where
         // SAFETY: invariant 1.
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance| {
-                let token = call_token(instance, context);
+                let token = call_token(instance.core(), context);
                 Ok(instance.plugin()?.get_current_policy_version(uuid(user_id), token))
             });
         }
@@ -268,7 +268,7 @@ where
         // SAFETY: invariant 1.
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance| {
-                let token = call_token(instance, context);
+                let token = call_token(instance.core(), context);
                 Ok(instance.plugin()?.get_policy_snapshot(uuid(user_id), policy_version, token))
             });
         }
@@ -285,7 +285,7 @@ where
         // SAFETY: invariant 1.
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance| {
-                let token = call_token(instance, context);
+                let token = call_token(instance.core(), context);
                 Ok(instance.plugin()?.get_user_limits(uuid(user_id), policy_version, token))
             });
         }
@@ -303,7 +303,7 @@ where
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance| {
                 let payload = payload.take()?;
-                let token = call_token(instance, context);
+                let token = call_token(instance.core(), context);
                 Ok(instance.plugin()?.publish_usage(payload, token))
             });
         }
@@ -319,7 +319,7 @@ where
         // SAFETY: invariant 1.
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance| {
-                let token = call_token(instance, context);
+                let token = call_token(instance.core(), context);
                 Ok(instance.plugin()?.check_user_license(uuid(user_id), token))
             });
         }

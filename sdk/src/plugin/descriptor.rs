@@ -9,6 +9,9 @@ use super::definition::PluginDefinition;
 /// Most bytes that a descriptor may have.
 const CAPACITY: usize = 4096;
 
+/// Most bytes that id and vendor may have each.
+const MOST: usize = 512;
+
 /// A JSON text of a length known after compiling.
 #[derive(Clone, Copy, Debug)]
 pub struct DescriptorText {
@@ -16,24 +19,49 @@ pub struct DescriptorText {
     len: usize,
 }
 
+/// Checks what the types do not; while compiling, and in one place, so that a mistake is reported once.
+///
+/// # Panics
+///
+/// If the id is not a GTS segment, if no trait is served, or if the vendor is empty, too long, or has a quote, a backslash
+/// or a control character in it.
+pub const fn check<T: PluginDefinition>() {
+    assert!(
+        super::gts::is_segment(T::ID) && T::ID.len() <= MOST,
+        "`id` must be one GTS segment, vendor.package.namespace.type.vMAJOR[.MINOR], in lower case and of at most 512 \
+         bytes: such as \"acme.audit._.jsonl.v1\""
+    );
+    assert!(
+        T::MODEL_POLICY.is_some() || T::AUDIT.is_some(),
+        "`serves` must name at least one of `model_policy` and `audit`"
+    );
+    assert!(
+        !T::VENDOR.is_empty() && T::VENDOR.len() <= MOST && is_plain(T::VENDOR),
+        "`vendor` must have 1 to 512 bytes, and no quote, backslash or control character among them"
+    );
+}
+
+/// Whether a text is its own JSON.
+const fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] < b' ' || bytes[at] == b'"' || bytes[at] == b'\\' {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 impl DescriptorText {
-    /// The descriptor of `T`.
+    /// The descriptor of `T`, which [`check`] has accepted.
     ///
     /// # Panics
     ///
-    /// While compiling, if the id is not a GTS segment, if no trait is served, or if a text is too long or has a quote,
-    /// a backslash or a control character in it.
+    /// While compiling, if it is too long.
     #[must_use]
     pub const fn of<T: PluginDefinition>() -> Self {
-        assert!(
-            super::gts::is_segment(T::ID),
-            "`id` must be one GTS segment, vendor.package.namespace.type.vMAJOR[.MINOR], in lower case: such as \
-             \"acme.audit._.jsonl.v1\""
-        );
-        assert!(
-            T::MODEL_POLICY.is_some() || T::AUDIT.is_some(),
-            "`serves` must name at least one of `model_policy` and `audit`"
-        );
         let mut text = Self { bytes: [0; CAPACITY], len: 0 };
         text.raw("{\"format\":");
         text.number(FORMAT as i64);
@@ -117,7 +145,7 @@ impl DescriptorText {
 
     const fn raw(&mut self, text: &str) {
         let text = text.as_bytes();
-        assert!(self.len + text.len() <= CAPACITY, "the descriptor is too long: shorten `vendor` or `id`");
+        assert!(self.len + text.len() <= CAPACITY, "the descriptor is too long: shorten the package's name or version");
         let mut at = 0;
         while at < text.len() {
             self.bytes[self.len] = text[at];
@@ -127,15 +155,6 @@ impl DescriptorText {
     }
 
     const fn string(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            assert!(
-                bytes[at] >= b' ' && bytes[at] != b'"' && bytes[at] != b'\\',
-                "`vendor` must have no quote, backslash or control character in it"
-            );
-            at += 1;
-        }
         self.raw("\"");
         self.raw(text);
         self.raw("\"");

@@ -65,12 +65,16 @@ macro_rules! export_plugin {
         $crate::__export! { $definition }
     };
     ($($body:tt)*) => {
-        $crate::define_plugin! {
-            /// This crate's plugin.
-            #[allow(dead_code, reason = "outside tests only the exported entry uses it")]
-            pub(crate) ThisPlugin { $($body)* }
+        $crate::__plugin! {
+            {
+                /// This crate's plugin.
+                #[allow(dead_code, reason = "outside tests only the exported entry uses it")]
+                pub(crate) ThisPlugin
+                $crate::export_plugin!(ThisPlugin);
+            }
+            [] {}
+            $($body)*
         }
-        $crate::export_plugin!(ThisPlugin);
     };
 }
 
@@ -103,119 +107,7 @@ macro_rules! export_plugin {
 #[macro_export]
 macro_rules! define_plugin {
     ($(#[$meta:meta])* $visibility:vis $name:ident { $($body:tt)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy)]
-        $visibility struct $name;
-
-        impl $crate::__private::PluginDefinition for $name {
-            const PACKAGE: &'static str = ::core::env!("CARGO_PKG_NAME");
-            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
-            $crate::__items! { $($body)* }
-        }
-
-        // The descriptor's checks run while compiling, also where the plugin is only linked.
-        const _: () = assert!(!$crate::__private::DescriptorText::of::<$name>().is_empty());
-    };
-}
-
-/// One associated item per key, in any order.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __items {
-    () => {};
-    (id: $value:expr $(, $($rest:tt)*)?) => {
-        const ID: &'static str = $value;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (vendor: $value:expr $(, $($rest:tt)*)?) => {
-        const VENDOR: &'static str = $value;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (priority: $value:expr $(, $($rest:tt)*)?) => {
-        const PRIORITY: i16 = $value;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (serves: [$($kind:ident),* $(,)?] $(, $($rest:tt)*)?) => {
-        const MODEL_POLICY: ::core::option::Option<$crate::__private::PluginModelPolicyRef> =
-            $crate::__serves!(model_policy [$($kind)*]);
-        const AUDIT: ::core::option::Option<$crate::__private::PluginAuditRef> = $crate::__serves!(audit [$($kind)*]);
-        $crate::__items! { $($($rest)*)? }
-    };
-    (plugin: $type:ty $(, $($rest:tt)*)?) => {
-        type Plugin = $type;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (config: $type:ty $(, $($rest:tt)*)?) => {
-        type Config = $type;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (create: $function:expr $(, $($rest:tt)*)?) => {
-        fn create(
-            context: $crate::PluginContext,
-            config: Self::Config,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<Self::Plugin, $crate::PluginError>,
-        > + ::core::marker::Send {
-            ($function)(context, config)
-        }
-        $crate::__items! { $($($rest)*)? }
-    };
-    (health: $function:expr $(, $($rest:tt)*)?) => {
-        const HAS_HEALTH: bool = true;
-        fn health(
-            plugin: &Self::Plugin,
-        ) -> impl ::core::future::Future<Output = ::core::result::Result<(), $crate::PluginError>> + ::core::marker::Send
-        {
-            ($function)(plugin)
-        }
-        $crate::__items! { $($($rest)*)? }
-    };
-    (shutdown: $function:expr $(, $($rest:tt)*)?) => {
-        const HAS_SHUTDOWN: bool = true;
-        fn shutdown(
-            plugin: &Self::Plugin,
-        ) -> impl ::core::future::Future<Output = ::core::result::Result<(), $crate::PluginError>> + ::core::marker::Send
-        {
-            ($function)(plugin)
-        }
-        $crate::__items! { $($($rest)*)? }
-    };
-    (preflight: create $(, $($rest:tt)*)?) => {
-        const PREFLIGHT_CREATE: bool = true;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (preflight: open $(, $($rest:tt)*)?) => {
-        const PREFLIGHT_CREATE: bool = false;
-        $crate::__items! { $($($rest)*)? }
-    };
-    (reentrant: $value:literal $(, $($rest:tt)*)?) => {
-        const REENTRANT: bool = $value;
-        $crate::__items! { $($($rest)*)? }
-    };
-    ($key:ident $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($key), "` is not a key of a plugin, or its value has the wrong form; the keys are \
-             id, vendor, priority, serves: [model_policy, audit], plugin, config, create, and optionally health, \
-             shutdown, preflight: create|open, reentrant: true|false"
-        ));
-    };
-}
-
-/// The vtable of a kind, if it stands in the list.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __serves {
-    ($kind:ident []) => { ::core::option::Option::None };
-    (model_policy [model_policy $($rest:ident)*]) => {
-        ::core::option::Option::Some($crate::__private::model_policy::<Self>())
-    };
-    (audit [audit $($rest:ident)*]) => { ::core::option::Option::Some($crate::__private::audit::<Self>()) };
-    ($kind:ident [model_policy $($rest:ident)*]) => { $crate::__serves!($kind [$($rest)*]) };
-    ($kind:ident [audit $($rest:ident)*]) => { $crate::__serves!($kind [$($rest)*]) };
-    ($kind:ident [$other:ident $($rest:ident)*]) => {
-        ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($other), "` is not a trait that a plugin can serve: `model_policy` or `audit`"
-        ))
+        $crate::__plugin! { { $(#[$meta])* $visibility $name } [] {} $($body)* }
     };
 }
 
@@ -259,7 +151,5 @@ macro_rules! __export {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
-    ($definition:path) => {
-        const _: () = assert!(!$crate::__private::DescriptorText::of::<$definition>().is_empty());
-    };
+    ($definition:path) => {};
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | what an author states | [`definition`], checked by [`gts`] |
 //! | how a library describes itself | [`descriptor`] |
-//! | what the macro emits | `export` |
+//! | what the macros emit, and how they read an author's keys | `export`, `keys` |
 //! | the host's heap | [`heap`] |
 //! | the exported C symbol | [`entry`] |
 //! | vtables of a definition | [`vtable`] |
@@ -26,6 +26,7 @@ pub(crate) mod guard;
 pub(crate) mod heap;
 pub(crate) mod host;
 pub(crate) mod instance;
+mod keys;
 pub(crate) mod reply;
 pub(crate) mod token;
 pub(crate) mod vtable;

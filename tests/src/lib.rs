@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod author_crate;
 pub mod plugins;
 pub mod strategies;
 

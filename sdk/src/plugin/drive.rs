@@ -27,6 +27,9 @@ use super::instance::{AnyInstance, Core, Instance};
 use super::reply::IntoReply;
 use crate::call::{CallInfo, OwnedCallInfo};
 
+#[cfg(test)]
+mod tests;
+
 /// A method's future as `async_trait` makes it.
 pub(crate) type BoxFuture<'a, O> = Pin<Box<dyn Future<Output = O> + Send + 'a>>;
 

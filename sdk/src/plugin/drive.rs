@@ -78,31 +78,51 @@ unsafe fn start<'p, O: IntoReply>(
     share: &dyn Fn() -> Arc<dyn AnyInstance>,
 ) {
     let _entered = core.handle().enter();
-    let outcome = guard::catch(|| {
+    let info = CallInfo::of(context);
+    let made = guard::catch(|| {
         let isolated = understood(context, O::FAULT)?;
-        let info = CallInfo::of(context);
-        let mut future = make()?;
-        if !isolated {
-            let poll = info.scope(|| waker.with_context(|cx| future.as_mut().poll(cx)));
-            if let Poll::Ready(output) = poll {
-                drop(future);
-                return Ok(FfiCall::Ready(output.into_reply()));
+        Ok((isolated, make()?))
+    });
+    let (isolated, future) = match made {
+        Ok(Ok(made)) => made,
+        Ok(Err(error)) => {
+            out.write(FfiCall::Ready(FfiReply::RErr(error)));
+            return;
+        }
+        Err(caught) => {
+            out.write(FfiCall::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))));
+            return;
+        }
+    };
+    // Dropped under a guard of its own, never while a panic of its poll unwinds: a second panic would abort.
+    let mut future = ManuallyDrop::new(future);
+    if !isolated {
+        let polled = guard::catch(|| info.scope(|| waker.with_context(|cx| future.as_mut().poll(cx))));
+        if !matches!(polled, Ok(Poll::Pending)) {
+            // SAFETY: it is not used again.
+            let _ = guard::catch(|| unsafe { ManuallyDrop::drop(&mut future) });
+        }
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(output)) => {
+                out.write(FfiCall::Ready(output.into_reply()));
+                return;
+            }
+            Err(caught) => {
+                out.write(FfiCall::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))));
+                return;
             }
         }
-        let instance = share();
-        core.live.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: invariant 1: the Body keeps what the future borrows from alive (contract of this function), and drops
-        // the future first.
-        let future = unsafe { std::mem::transmute::<BoxFuture<'p, O>, BoxFuture<'static, O>>(future) };
-        let body = Body { future: ManuallyDrop::new(future), info: info.to_owned(), instance };
-        let crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(body) };
-        Ok(FfiCall::Pending(FfiFuture::new(crossing)))
-    });
-    out.write(match outcome {
-        Ok(Ok(call)) => call,
-        Ok(Err(error)) => FfiCall::Ready(FfiReply::RErr(error)),
-        Err(caught) => FfiCall::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))),
-    });
+    }
+    let instance = share();
+    core.live.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: invariant 1: the Body keeps what the future borrows from alive (contract of this function), and drops the
+    // future first.
+    let future =
+        unsafe { std::mem::transmute::<ManuallyDrop<BoxFuture<'p, O>>, ManuallyDrop<BoxFuture<'static, O>>>(future) };
+    let body = Body { future, info: info.to_owned(), instance };
+    let crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(body) };
+    out.write(FfiCall::Pending(FfiFuture::new(crossing)));
 }
 
 /// Whether the call is to run on the plugin's runtime; an error if the context asks for what this release does not know.

@@ -35,7 +35,8 @@ pub(crate) type BoxFuture<'a, O> = Pin<Box<dyn Future<Output = O> + Send + 'a>>;
 
 /// Starts a call and polls it once.
 ///
-/// `make` gives the method's future; what it fails with is the call's answer. `out` is written exactly once.
+/// `make` gives the method's future; what it fails with is the call's answer. With `true` it runs none of the author's code:
+/// that is left to the future's first poll. `out` is written exactly once.
 ///
 /// # Safety
 ///
@@ -49,13 +50,13 @@ pub(crate) unsafe fn call<T, O, F>(
 ) where
     T: PluginDefinition,
     O: IntoReply,
-    F: for<'p> FnOnce(&'p Instance<T>) -> Result<BoxFuture<'p, O>, FfiError>,
+    F: for<'p> FnOnce(&'p Instance<T>, bool) -> Result<BoxFuture<'p, O>, FfiError>,
 {
     // SAFETY: invariant 2; the borrow ends with this call.
     let instance: &Instance<T> = unsafe { Instance::borrow(handle) };
     let mut make = Some(make);
-    let mut make = || match make.take() {
-        Some(make) => make(instance),
+    let mut make = |defer| match make.take() {
+        Some(make) => make(instance, defer),
         None => unreachable!("a call is started once"),
     };
     // SAFETY: invariant 2.
@@ -74,14 +75,14 @@ unsafe fn start<'p, O: IntoReply>(
     context: &FfiCallContext<'_>,
     waker: &mut FfiContext<'_>,
     out: &mut MaybeUninit<FfiCall<O::Record>>,
-    make: &mut dyn FnMut() -> Result<BoxFuture<'p, O>, FfiError>,
+    make: &mut dyn FnMut(bool) -> Result<BoxFuture<'p, O>, FfiError>,
     share: &dyn Fn() -> Arc<dyn AnyInstance>,
 ) {
     let _entered = core.handle().enter();
     let info = CallInfo::of(context);
     let made = guard::catch(|| {
         let isolated = understood(context, O::FAULT)?;
-        Ok((isolated, make()?))
+        Ok((isolated, make(isolated)?))
     });
     let (isolated, future) = match made {
         Ok(Ok(made)) => made,

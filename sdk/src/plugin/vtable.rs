@@ -99,7 +99,7 @@ impl<T: PluginDefinition> Tables<T> {
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
                 let Some((context, config)) = instance.take_start() else {
                     return Err(FfiError::new(
                         FfiErrorOrigin::UNSUPPORTED,
@@ -124,7 +124,10 @@ impl<T: PluginDefinition> Tables<T> {
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| Ok(boxed(T::health(instance.plugin()?))));
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
+                let plugin = instance.plugin()?;
+                Ok(boxed(async move { T::health(plugin).await }))
+            });
         }
     }
 
@@ -136,7 +139,10 @@ impl<T: PluginDefinition> Tables<T> {
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| Ok(boxed(T::shutdown(instance.plugin()?))));
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
+                let plugin = instance.plugin()?;
+                Ok(boxed(async move { T::shutdown(plugin).await }))
+            });
         }
     }
 
@@ -184,6 +190,12 @@ extern "C" fn token_free(mirror: FfiToken) {
 
 fn boxed<'a, O>(future: impl Future<Output = O> + Send + 'a) -> BoxFuture<'a, O> {
     Box::pin(future)
+}
+
+/// A method's future. `defer`: what `make` itself does (for a method written without `async_trait` that is the author's
+/// code) happens at the future's first poll, on the plugin's runtime.
+fn started<'p, O: 'p>(defer: bool, make: impl FnOnce() -> BoxFuture<'p, O> + Send + 'p) -> BoxFuture<'p, O> {
+    if defer { boxed(async move { make().await }) } else { make() }
 }
 
 /// The token of a call: the mirror that the host named, or one that hears retirement.
@@ -250,9 +262,10 @@ where
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                 let token = call_token(instance.core(), context);
-                Ok(instance.plugin()?.get_current_policy_version(uuid(user_id), token))
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.get_current_policy_version(uuid(user_id), token)))
             });
         }
     }
@@ -267,9 +280,10 @@ where
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                 let token = call_token(instance.core(), context);
-                Ok(instance.plugin()?.get_policy_snapshot(uuid(user_id), policy_version, token))
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.get_policy_snapshot(uuid(user_id), policy_version, token)))
             });
         }
     }
@@ -284,9 +298,10 @@ where
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                 let token = call_token(instance.core(), context);
-                Ok(instance.plugin()?.get_user_limits(uuid(user_id), policy_version, token))
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.get_user_limits(uuid(user_id), policy_version, token)))
             });
         }
     }
@@ -301,10 +316,11 @@ where
         let payload = Argument::new(payload);
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                 let payload = payload.take()?;
                 let token = call_token(instance.core(), context);
-                Ok(instance.plugin()?.publish_usage(payload, token))
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.publish_usage(payload, token)))
             });
         }
     }
@@ -318,9 +334,10 @@ where
     ) {
         // SAFETY: invariant 1.
         unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance| {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                 let token = call_token(instance.core(), context);
-                Ok(instance.plugin()?.check_user_license(uuid(user_id), token))
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.check_user_license(uuid(user_id), token)))
             });
         }
     }
@@ -340,8 +357,9 @@ macro_rules! audit_slots {
             let event = Argument::new(record);
             // SAFETY: invariant 1.
             unsafe {
-                drive::call::<T, _, _>(handle, context, waker, out, |instance| {
-                    Ok(instance.plugin()?.$method(event.take()?))
+                drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
+                    let (plugin, event) = (instance.plugin()?, event.take()?);
+                    Ok(started(defer, move || plugin.$method(event)))
                 });
             }
         })+

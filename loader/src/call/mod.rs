@@ -123,6 +123,18 @@ where
         unsafe { out.assume_init() }
     }
 
+    fn poll_pending(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
+        let polled = {
+            let _poll = watchdog::begin(self.terms.watch);
+            Pin::new(&mut pending.future).poll(cx)
+        };
+        let Poll::Ready(reply) = polled else { return self.wait(pending, cx) };
+        // Its drop is the plugin's code: the state's drop is watched.
+        self.state = State::Pending(pending);
+        self.let_go();
+        self.finish(reply)
+    }
+
     fn finish(&self, reply: FfiReply<R>) -> Poll<Result<R, Fault>> {
         if let Some(account) = self.live.as_ref().account() {
             account.moved_out(match &reply {
@@ -151,20 +163,16 @@ where
                     let deadline = this.live.as_ref().housekeeping().sleep_until(after(this.terms.deadline));
                     let cancelled =
                         this.cancellation.as_ref().map(|(token, _)| Box::pin(token.clone().cancelled_owned()));
-                    this.wait(Box::new(Pending { future, deadline, cancelled, grace: None }), cx)
+                    let pending = Box::new(Pending { future, deadline, cancelled, grace: None });
+                    // An inline call was polled by its start; an isolated one knows no waker yet.
+                    if this.terms.mode == FfiExecutionMode::ISOLATED {
+                        this.poll_pending(pending, cx)
+                    } else {
+                        this.wait(pending, cx)
+                    }
                 }
             },
-            State::Pending(mut pending) => {
-                let polled = {
-                    let _poll = watchdog::begin(this.terms.watch);
-                    Pin::new(&mut pending.future).poll(cx)
-                };
-                let Poll::Ready(reply) = polled else { return this.wait(pending, cx) };
-                // Its drop is the plugin's code: the state's drop is watched.
-                this.state = State::Pending(pending);
-                this.let_go();
-                this.finish(reply)
-            }
+            State::Pending(pending) => this.poll_pending(pending, cx),
             State::Done => panic!("a call was polled after it had answered"),
         }
     }

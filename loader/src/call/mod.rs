@@ -163,13 +163,8 @@ where
                     let deadline = this.live.as_ref().housekeeping().sleep_until(after(this.terms.deadline));
                     let cancelled =
                         this.cancellation.as_ref().map(|(token, _)| Box::pin(token.clone().cancelled_owned()));
-                    let pending = Box::new(Pending { future, deadline, cancelled, grace: None });
-                    // An inline call was polled by its start; an isolated one knows no waker yet.
-                    if this.terms.mode == FfiExecutionMode::ISOLATED {
-                        this.poll_pending(pending, cx)
-                    } else {
-                        this.wait(pending, cx)
-                    }
+                    // Its start has polled it once.
+                    this.wait(Box::new(Pending { future, deadline, cancelled, grace: None }), cx)
                 }
             },
             State::Pending(pending) => this.poll_pending(pending, cx),

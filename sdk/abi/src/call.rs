@@ -21,8 +21,8 @@ pub type FfiReply<T> = RResult<T, FfiError>;
 pub enum FfiCall<T> {
     /// Finished.
     Ready(FfiReply<T>),
-    /// Under way. Dropping the future cancels it; it may be polled and dropped on any thread. A call that runs inline was
-    /// polled once, with the caller's waker; one that runs isolated was not: who gets it polls it at once.
+    /// Under way, and polled once: the caller's waker will be woken. Dropping the future cancels it; it may be polled and
+    /// dropped on any thread.
     Pending(FfiFuture<FfiReply<T>>),
 }
 

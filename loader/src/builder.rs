@@ -14,6 +14,7 @@ use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::library::Library;
+use crate::process_state::ProcessState;
 use crate::services::{HostIdentity, Registration};
 use crate::slot::Slot;
 use crate::start::{Source, Starter, state_directory};
@@ -183,7 +184,9 @@ impl PluginHostBuilder {
             tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
         }
         add_unlisted(&mut all, &library);
+        let before = ProcessState::now();
         let slots = start_all(&starter, all, &linked, &library, &refused).await;
+        warn_of_changes(&before, &slots.slots);
         let host = PluginHost::new(starter, registration, slots.slots, refused, section.shutdown);
         match on_failure {
             OnFailure::Fail if !slots.required_failures.is_empty() => {
@@ -285,6 +288,20 @@ async fn start_all(
         started.slots.insert(entry.name.clone(), Arc::new(slot));
     }
     started
+}
+
+/// A plugin may change what belongs to the whole process; its author usually does not know.
+fn warn_of_changes(before: &ProcessState, slots: &BTreeMap<String, Arc<Slot>>) {
+    let changes = before.changes();
+    if !changes.is_empty() {
+        let plugins = slots.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            plugins,
+            "while these plugins started, {}: that belongs to the whole process, and one of them may have done it \
+             (docs/two-copies-of-std.md)",
+            changes.join("; ")
+        );
+    }
 }
 
 /// A missing file may be one of those that were refused: name them.

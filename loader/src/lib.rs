@@ -38,6 +38,7 @@ mod instance;
 mod library;
 pub mod method;
 mod open;
+mod process_state;
 mod services;
 mod slot;
 mod start;

@@ -3,7 +3,12 @@
 
 use std::fs;
 
+use mini_chat_plugin_loader::PluginHost;
+use mini_chat_plugin_loader::config::PluginEntry;
 use mini_chat_plugin_tests::author_crate::{AuthorCrate, text};
+use mini_chat_plugin_tests::{plugins, read_fixture};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
@@ -21,6 +26,27 @@ fn builds_as_a_plugin() {
     {
         assert!(contains(&bytes, part), "{part} is not in {}", library.display());
     }
+}
+
+#[test]
+fn is_served() {
+    let author = AuthorCrate::copy(SCRATCH, "served", "");
+    let directory = plugins::directory();
+    plugins::drop_in(directory.path(), author.build(&[]), "desk.so");
+    let entry = PluginEntry::new("acme.desk._.both.v1.2")
+        .with_config(serde_json::json!({ "token": "t", "daily_credits": 77, "pause_ms": 1 }))
+        .unwrap();
+    futures::executor::block_on(async {
+        let host = PluginHost::builder().plugins(directory.path()).plugin(entry).build().await.unwrap();
+        assert!(host.status().plugins[0].serving, "{:?}", host.status());
+        let policy = host.model_policy("acme.desk._.both.v1.2");
+        let limits = policy.get_user_limits(Uuid::from_u128(7), 9, CancellationToken::new()).await.unwrap();
+        assert_eq!((limits.user_id, limits.policy_version), (Uuid::from_u128(7), 9));
+        assert_eq!(limits.standard.limit_daily_credits_micro, 77);
+        let event = serde_json::from_str(&read_fixture("mini-chat/full/TurnAuditEvent.json")).unwrap();
+        host.audit("acme.desk._.both.v1.2").emit_turn_audit(event).await.unwrap();
+        assert!(host.shutdown().await.is_clean());
+    });
 }
 
 #[test]

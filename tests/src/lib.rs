@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub mod author_crate;
 pub mod plugins;
+pub mod program;
 pub mod strategies;
 
 /// The path of a file or folder below `tests/fixtures`.

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The shared object of a workspace package, built by cargo with the profile of the tests; built once per process.
 ///
@@ -20,12 +20,38 @@ pub fn built(package: &str) -> PathBuf {
     if let Some(path) = built.get(package) {
         return path.clone();
     }
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate stands in the workspace");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace).args(["build", "--package", package]);
+    let mut cargo = cargo();
+    cargo.args(["build", "--package", package]);
     let path = shared_object(cargo);
     built.insert(package.to_owned(), path.clone());
     path
+}
+
+/// The program `mini-chat-plugins`, built by cargo with the profile of the tests; built once per process.
+///
+/// # Panics
+///
+/// If cargo fails, or makes no program of it.
+#[must_use]
+pub fn program() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let mut cargo = cargo();
+            cargo.args(["build", "--package", "mini-chat-plugin-loader", "--bin", "mini-chat-plugins"]);
+            let program =
+                artifacts(cargo).into_iter().find_map(|artifact| Some(artifact["executable"].as_str()?.into()));
+            program.expect("cargo made no program")
+        })
+        .clone()
+}
+
+/// Cargo in the workspace.
+fn cargo() -> Command {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate stands in the workspace");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace);
+    cargo
 }
 
 /// Runs a `cargo build` command and gives the one shared object that it made.
@@ -34,7 +60,20 @@ pub fn built(package: &str) -> PathBuf {
 ///
 /// If cargo fails, or does not make exactly one shared object.
 #[must_use]
-pub fn shared_object(mut cargo: Command) -> PathBuf {
+pub fn shared_object(cargo: Command) -> PathBuf {
+    let mut files: Vec<PathBuf> = artifacts(cargo)
+        .into_iter()
+        .filter(|artifact| artifact["target"]["kind"] == serde_json::json!(["cdylib"]))
+        .flat_map(|artifact| artifact["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
+        .collect();
+    assert_eq!(files.len(), 1, "cargo made these shared objects: {files:?}");
+    files.remove(0)
+}
+
+/// Runs a `cargo build` command and gives what it says of each artifact.
+fn artifacts(mut cargo: Command) -> Vec<serde_json::Value> {
     let output = cargo
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
@@ -42,18 +81,11 @@ pub fn shared_object(mut cargo: Command) -> PathBuf {
         .unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
     assert!(output.status.success(), "{cargo:?} failed");
     let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
-    let mut files: Vec<PathBuf> = messages
+    messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| {
-            message["reason"] == "compiler-artifact" && message["target"]["kind"] == serde_json::json!(["cdylib"])
-        })
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .filter(|file| file.extension().is_some_and(|extension| extension == "so"))
-        .collect();
-    assert_eq!(files.len(), 1, "{cargo:?} made these shared objects: {files:?}");
-    files.remove(0)
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .collect()
 }
 
 /// A fresh directory that only its owner can write to, as plugin directories must be.

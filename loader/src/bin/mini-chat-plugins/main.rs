@@ -1,0 +1,59 @@
+//! `mini-chat-plugins`: host plugins, look at them, call them. Everything is done by the library; this is its command
+//! line.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `cli.rs` | the command line |
+//! | `exit.rs`, `failure.rs` | exit codes, and what goes to stderr with them |
+//! | `run.rs`, `signals.rs`, `logs.rs` | `run` |
+//! | `list.rs`, `survey.rs` | `list`; which file of a directory would serve |
+//! | `inspect.rs` | `inspect` |
+//! | `call.rs`, `call/` | `call` |
+//! | `output.rs`, `table.rs` | stdout |
+
+mod call;
+mod cli;
+mod exit;
+mod failure;
+mod inspect;
+mod list;
+mod logs;
+mod output;
+mod run;
+mod signals;
+mod survey;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use exit::Exit;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout and is no error; a stdout that is closed is nobody's concern here.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    let output = Output::new(cli.color);
+    let done = match cli.command {
+        Command::Run(args) => run::run(&args, &output),
+        Command::List(args) => list::run(&args, &output),
+        Command::Inspect(args) => inspect::run(&args, &output),
+        Command::Call(args) => call::run(*args, &output),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.error(&failure);
+            failure.exit()
+        }
+    }
+    .into()
+}

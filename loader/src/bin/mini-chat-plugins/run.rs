@@ -1,0 +1,122 @@
+//! `run`: hosts plugins until a signal.
+
+use std::path::PathBuf;
+
+use futures_executor::block_on;
+use mini_chat_plugin_loader::{HostStatus, PluginStatus, ShutdownReport};
+use serde_json::json;
+
+use crate::cli::RunArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::logs;
+use crate::output::{Look, Output};
+use crate::signals::Signals;
+use crate::table::{Table, cell};
+
+pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
+    let mut signals = Signals::register()?;
+    logs::start("info", output)?;
+    must_exist(&args.plugins)?;
+    let mut builder = args.files.host().on_failure(args.on_failure.into());
+    if let Some(config) = args.files.load()? {
+        builder = builder.config(config);
+    }
+    for directory in &args.plugins {
+        builder = builder.plugins(directory);
+    }
+    let host = block_on(builder.build())?;
+    report_start(&host.status(), args.json, output);
+
+    // A signal that came during the start has waited here: what was started is ended in order.
+    let signal = signals.wait();
+    if args.json {
+        output.json_line(&json!({ "event": "ending", "signal": signal }));
+    } else {
+        output.print(&format!("ending signal={signal}\n"));
+    }
+    let report = block_on(host.shutdown());
+    // Removes the private copies before the last line says that all is over.
+    drop(host);
+    report_end(&report, args.json, output);
+    Ok(if report.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+/// A host outlives a directory that vanishes; one that was not there from the start is a mistake.
+fn must_exist(directories: &[PathBuf]) -> Result<(), Failure> {
+    for directory in directories {
+        std::fs::read_dir(directory).map_err(|error| {
+            let what = format!("plugin directory: {}: expected a readable directory", directory.display());
+            Failure::new(Exit::BadConfig, what).because(error)
+        })?;
+    }
+    Ok(())
+}
+
+fn report_start(status: &HostStatus, json: bool, output: &Output) {
+    let (pid, serving) = (std::process::id(), status.plugins.iter().filter(|plugin| plugin.serving).count());
+    if json {
+        let status = serde_json::to_value(status)
+            // A path that is not UTF-8: it has started nevertheless.
+            .unwrap_or_else(|error| json!({ "error": format!("not expressible as JSON: {error}") }));
+        output.json_line(&json!({ "event": "ready", "pid": pid, "serving": serving, "status": status }));
+        return;
+    }
+    let mut text = plugins(&status.plugins).render();
+    if !status.refused_files.is_empty() {
+        let mut table = Table::new(["REFUSED FILE", "KIND", "REASON"]);
+        for file in &status.refused_files {
+            let path = file.path.display().to_string();
+            let reason = file.message.strip_prefix(&format!("{path}: ")).unwrap_or(&file.message);
+            table.row([cell(&path, Look::Plain), cell(file.kind, Look::Bad), cell(reason, Look::Plain)]);
+        }
+        text.push('\n');
+        text.push_str(&table.render());
+    }
+    let (not_serving, refused) = (status.plugins.len() - serving, status.refused_files.len());
+    text.push_str(&format!("\nready pid={pid} serving={serving} not_serving={not_serving} refused={refused}\n"));
+    output.print(&text);
+}
+
+fn plugins(plugins: &[PluginStatus]) -> Table {
+    let mut table = Table::new(["NAME", "STATE", "ID", "VERSION", "KINDS", "MODE", "FILE OR REASON"]);
+    for plugin in plugins {
+        let name = cell(&plugin.name, Look::Plain);
+        match (&plugin.instance, &plugin.reason) {
+            (Some(instance), _) => table.row([
+                name,
+                cell("serving", Look::Good),
+                cell(&instance.id, Look::Plain),
+                cell(&instance.version, Look::Plain),
+                cell(instance.kinds.join(","), Look::Plain),
+                cell(instance.mode, Look::Plain),
+                cell(instance.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default(), Look::Plain),
+            ]),
+            (None, reason) => {
+                let (kind, text) = reason.as_ref().map_or(("not serving", ""), |(kind, text)| (*kind, text.as_str()));
+                let look = if kind == "disabled" { Look::Dim } else { Look::Bad };
+                let none = || cell("", Look::Dim);
+                table.row([name, cell(kind, look), none(), none(), none(), none(), cell(text, Look::Plain)]);
+            }
+        }
+    }
+    table
+}
+
+fn report_end(report: &ShutdownReport, json: bool, output: &Output) {
+    let clean = report.is_clean();
+    if json {
+        output.json_line(&json!({ "event": "ended", "clean": clean, "plugins": report.plugins }));
+        return;
+    }
+    let mut table = Table::new(["NAME", "END", "CALLS CUT OFF"]);
+    for plugin in &report.plugins {
+        let end = match &plugin.shutdown_error {
+            Some(error) => cell(error, Look::Bad),
+            None => cell("clean", Look::Good),
+        };
+        let look = if plugin.abandoned_calls == 0 { Look::Plain } else { Look::Bad };
+        table.row([cell(&plugin.name, Look::Plain), end, cell(plugin.abandoned_calls.to_string(), look)]);
+    }
+    output.print(&format!("{}\nended clean={clean}\n", table.render()));
+}

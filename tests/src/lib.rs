@@ -3,6 +3,8 @@
 //! | folder | what is in it |
 //! | --- | --- |
 //! | `fixtures` | data, one folder per source |
+//! | `fixtures/plugins` | plugins that do as they are told |
+//! | `strategies` | generated values, a crate that fixture plugins use too |
 //! | `src` | helpers (this library) |
 //! | `suite` | the tests, one program per file, named by what they show |
 
@@ -11,7 +13,10 @@ use std::path::{Path, PathBuf};
 pub mod author_crate;
 pub mod plugins;
 pub mod program;
-pub mod strategies;
+pub mod serving;
+
+pub use mini_chat_plugin_strategies as strategies;
+pub use mini_chat_plugin_strategies::for_each_domain_type;
 
 /// The path of a file or folder below `tests/fixtures`.
 #[must_use]

@@ -2,12 +2,28 @@
 //!
 //! Equality is judged by `Debug` text ([`text_of`]): most domain types have no `PartialEq`, and JSON cannot show all that
 //! crosses (an offset with seconds, an infinite number, a year before 0).
+//!
+//! A crate of its own, so that a plugin under test can make the very value that the test expects of it: [`from_seed`].
 
 use std::fmt::Debug;
+
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// The text by which two values are compared.
 pub fn text_of(value: &impl Debug) -> String {
     format!("{value:?}")
+}
+
+/// A value of `strategy`: the same for the same seed, in whatever program and by whatever compiler.
+///
+/// # Panics
+///
+/// If the strategy refuses to make one.
+pub fn from_seed<S: Strategy>(strategy: &S, seed: [u8; 32]) -> S::Value {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let tree = strategy.new_tree(&mut TestRunner::new_with_rng(Config::default(), rng));
+    tree.expect("the strategies here filter nothing").current()
 }
 
 /// Calls a macro with `strategy: Type` for every domain type, for tests that are to cover all of them.
@@ -88,9 +104,12 @@ macro_rules! enums {
 }
 
 mod audit;
+mod errors;
 mod models;
 mod scalars;
 
 pub use audit::*;
+pub use errors::*;
 pub use models::*;
+pub use proptest::strategy::{BoxedStrategy, Just, Strategy};
 pub use scalars::*;

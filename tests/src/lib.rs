@@ -11,8 +11,10 @@
 use std::path::{Path, PathBuf};
 
 pub mod author_crate;
+pub mod nightly;
 pub mod plugins;
 pub mod program;
+pub mod probing;
 pub mod serving;
 
 pub use mini_chat_plugin_strategies as strategies;

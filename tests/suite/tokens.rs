@@ -1,0 +1,86 @@
+//! Many calls, few or many tokens: what they leave behind is bounded.
+//!
+//! One test, in a program of its own: it reads the memory of the whole process.
+
+use std::time::Duration;
+
+use futures::executor::block_on;
+use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
+use mini_chat_plugin_tests::probing::{Probing, key, order, poll_once};
+use mini_chat_plugin_tests::serving::{Way, patient, resident_bytes};
+use probe::Action;
+
+/// Most links kept without a pending call.
+const KEPT: usize = 4096;
+
+/// What the allocator may keep between calls that leave nothing behind.
+const SLACK: usize = 1 << 20;
+
+#[test]
+fn many_calls_and_many_tokens() {
+    for way in [Way::ALL[0], Way::ALL[1]] {
+        println!("{}", way.name());
+        block_on(async {
+            let probing = Probing::serve(way, patient(Duration::from_secs(60))).await;
+            let one = CancellationToken::new();
+            calls(&probing, &one, 1_000).await;
+            let before = resident_bytes();
+            calls(&probing, &one, 100_000).await;
+            assert_eq!(probing.status().linked_tokens, 1, "one token, one link");
+            flat(before);
+            let live = probing.status().live_heap_bytes;
+
+            let kept: Vec<_> = (0..3).map(|_| (key(), CancellationToken::new())).collect();
+            for (key, token) in &kept {
+                assert_eq!(probing.tell(Action::Keep, *key, token).await, None);
+            }
+            // One is used by a pending call all the time: it is not evicted.
+            let (pending_key, pending_token) = (key(), CancellationToken::new());
+            let mut pending =
+                probing.policy.get_user_limits(order(Action::UntilCancelled, pending_key), 1, pending_token.clone());
+            assert!(poll_once(pending.as_mut()).await.is_pending());
+
+            fill(&probing, 10_000).await;
+            let status = probing.status();
+            assert!(status.linked_tokens <= KEPT + 1, "{} links are kept", status.linked_tokens);
+            assert_eq!(status.linked_tokens + usize::try_from(status.evicted_tokens).unwrap(), 10_000 + 1 + 3 + 1);
+            assert!(status.evicted_tokens > 5_000);
+
+            let before = resident_bytes();
+            let full = probing.status().live_heap_bytes;
+            fill(&probing, 20_000).await;
+            flat(before);
+            assert_eq!(probing.status().live_heap_bytes, full, "a link more is a link less");
+            assert!(live <= full);
+
+            pending_token.cancel();
+            assert!(pending.await.is_err(), "a link with a pending call still carries cancellation");
+            // The links of these are gone, and with them what would tell them; a new call is told again.
+            for (key, token) in &kept {
+                token.cancel();
+                assert_eq!(probing.tell(Action::IsKeptCancelled, *key, &one).await.as_deref(), Some("false"));
+                assert_eq!(probing.tell(Action::IsCancelled, *key, token).await.as_deref(), Some("true"));
+            }
+            assert!(probing.host.shutdown().await.is_clean());
+        });
+    }
+}
+
+async fn calls(probing: &Probing, token: &CancellationToken, count: u32) {
+    for _ in 0..count {
+        assert_eq!(probing.tell(Action::Answer, 0, token).await, None);
+    }
+}
+
+/// Calls with a new token each.
+async fn fill(probing: &Probing, count: u32) {
+    for _ in 0..count {
+        assert_eq!(probing.tell(Action::Answer, 0, &CancellationToken::new()).await, None);
+    }
+}
+
+fn flat(before: usize) {
+    let now = resident_bytes();
+    println!("resident: {before} before, {now} now");
+    assert!(now < before + SLACK, "the process has grown from {before} to {now} bytes");
+}

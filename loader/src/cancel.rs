@@ -28,6 +28,9 @@ use mini_chat_plugin_abi::instance::FfiInstance;
 use mini_chat_plugin_abi::module::PluginModuleRef;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+#[cfg(test)]
+mod tests;
+
 /// Links kept per generation while no pending call uses them.
 pub(crate) const KEPT_LINKS: usize = 4096;
 

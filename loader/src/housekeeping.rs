@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+mod tests;
+
 type Key = (Instant, u64);
 
 #[derive(Debug, Default)]

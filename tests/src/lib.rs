@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 pub mod author_crate;
 pub mod nightly;
 pub mod plugins;
-pub mod program;
 pub mod probing;
+pub mod program;
 pub mod serving;
 
 pub use mini_chat_plugin_strategies as strategies;

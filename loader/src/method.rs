@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Which of the two plugin traits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// `MiniChatModelPolicyPluginClientV1`.
     ModelPolicy,
@@ -34,6 +35,7 @@ impl fmt::Display for Kind {
 ///
 /// `method as usize` is its place in [`Method::ALL`], for tables with a row per method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Method {
     /// `get_current_policy_version`
     GetCurrentPolicyVersion,

@@ -161,6 +161,14 @@ fn a_foreign_owner_is_refused_unless_trusted() {
     assert_eq!(error.kind(), "untrusted-owner");
     assert!(error.to_string().contains("uid 12345") && error.to_string().contains("trusted_uids"), "{error}");
     let ownership = OwnershipPolicy { trusted_uids: vec![12345], ..OwnershipPolicy::default() };
+    Candidate::from_path(&file).read(&ReadLimits { ownership: ownership.clone(), ..ReadLimits::default() }).unwrap();
+
+    // Who owns the directory could exchange the file.
+    std::os::unix::fs::chown(&file, Some(0), None).unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(12345), None).unwrap();
+    let error = read(&file).unwrap_err();
+    assert_eq!(error.kind(), "untrusted-owner");
+    assert!(error.to_string().contains("its directory"), "{error}");
     Candidate::from_path(&file).read(&ReadLimits { ownership, ..ReadLimits::default() }).unwrap();
 }
 

@@ -21,6 +21,7 @@ pub enum Purpose {
 
 /// Severity of a record for the host's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum LogLevel {
     /// An error.
     Error,

@@ -21,6 +21,7 @@ pub(crate) const KEYS: &[&str] = &[
 /// Where the calls of a plugin run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ExecutionMode {
     /// On the caller's thread.
     Inline,

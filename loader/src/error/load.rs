@@ -28,11 +28,11 @@ pub enum LoadError {
     /// A directory, pipe, socket or device stands where a file was expected.
     #[error("{path}: expected a regular file, found a {found}; remove it or rename it so that it does not end in .so")]
     NotRegular { path: PathBuf, found: &'static str },
-    /// The file belongs to a user that is not trusted.
+    /// The file or its directory belongs to a user that is not trusted.
     #[error(
-        "{path}: owned by uid {uid}, expected root or uid {euid}; change the owner, or add the uid to trusted_uids"
+        "{path}: {what} is owned by uid {uid}, expected root or uid {euid}; change the owner, or add the uid to trusted_uids"
     )]
-    UntrustedOwner { path: PathBuf, uid: u32, euid: u32 },
+    UntrustedOwner { path: PathBuf, what: String, uid: u32, euid: u32 },
     /// Group or others may write to the file.
     #[error("{path}: mode {mode:04o} lets others than its owner write; run chmod go-w on it")]
     WritableByOthers { path: PathBuf, mode: u32 },

@@ -20,6 +20,7 @@ pub use store::{KeptImage, StoredImage};
 
 /// Where the private images shall live.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ImageDirChoice {
     /// In this directory and nowhere else.
     Explicit(PathBuf),

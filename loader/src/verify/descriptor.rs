@@ -59,6 +59,7 @@ pub struct Descriptor {
 
 /// The ABI a plugin was built with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AbiVersion {
     /// The version of the ABI crate.
     pub version: String,
@@ -68,6 +69,7 @@ pub struct AbiVersion {
 
 /// The traits a plugin serves, each with the methods that the author wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Kinds {
     /// The model policy trait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +82,7 @@ pub struct Kinds {
 /// How far a trial load of the plugin may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Preflight {
     /// Map it, check layout and configuration.
     Open,

@@ -58,8 +58,7 @@ impl Default for VerifyPolicy {
 
 /// The triple that this host was compiled for.
 fn host_target() -> String {
-    let env = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
-    format!("{}-unknown-linux-{env}", std::env::consts::ARCH)
+    env!("MINI_CHAT_LOADER_TARGET").to_owned()
 }
 
 /// What the ELF structure tells, apart from the descriptor.

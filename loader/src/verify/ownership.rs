@@ -13,7 +13,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
 /// Whose files are loaded. The default trusts root and the effective user of the host, and refuses a file, or a file in
-/// a directory, that group or others may write to.
+/// a directory, that belongs to somebody else or that group or others may write to (a sticky directory aside).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OwnershipPolicy {
     /// Further owners to trust, as numeric user ids.
@@ -28,22 +28,31 @@ impl OwnershipPolicy {
         if self.allow_insecure {
             return Ok(());
         }
-        let euid = rustix::process::geteuid().as_raw();
-        if stat.st_uid != 0 && stat.st_uid != euid && !self.trusted_uids.contains(&stat.st_uid) {
-            return Err(LoadError::UntrustedOwner { path: path.into(), uid: stat.st_uid, euid });
-        }
+        self.judge_owner(path, || "it".to_owned(), stat.st_uid)?;
         if stat.st_mode & WRITABLE_BY_OTHERS != 0 {
             return Err(LoadError::WritableByOthers { path: path.into(), mode: stat.st_mode & 0o7777 });
         }
         for dir in directories(path, file) {
             let found =
                 rustix::fs::stat(&dir).map_err(|e| LoadError::Unreadable { path: dir.clone(), error: e.into() })?;
+            // Who owns the directory may exchange the file for another one that is itself beyond reproach.
+            self.judge_owner(path, || format!("its directory {}", dir.display()), found.st_uid)?;
             if found.st_mode & WRITABLE_BY_OTHERS != 0 && found.st_mode & STICKY == 0 {
                 let mode = found.st_mode & 0o7777;
                 return Err(LoadError::DirectoryWritableByOthers { path: path.into(), dir, mode });
             }
         }
         Ok(())
+    }
+}
+
+impl OwnershipPolicy {
+    fn judge_owner(&self, path: &Path, what: impl FnOnce() -> String, uid: u32) -> Result<(), LoadError> {
+        let euid = rustix::process::geteuid().as_raw();
+        if uid == 0 || uid == euid || self.trusted_uids.contains(&uid) {
+            return Ok(());
+        }
+        Err(LoadError::UntrustedOwner { path: path.into(), what: what(), uid, euid })
     }
 }
 

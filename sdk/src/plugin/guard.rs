@@ -33,6 +33,8 @@ thread_local! {
 
 /// Runs `f`; a panic comes back as data. Never unwinds, also if dropping the payload panics.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
+    // A panic that somebody else caught left its place here; what is caught below is not it. A nested guard has taken its own.
+    let _ = LOCATION.try_with(|cell| cell.borrow_mut().take());
     catch_unwind(AssertUnwindSafe(f)).map_err(caught)
 }
 

@@ -90,6 +90,7 @@ fn describe(descriptor: &Descriptor, line: &mut impl FnMut(&str, &str)) {
         match descriptor.preflight {
             Preflight::Open => "open",
             Preflight::Create => "create",
+            _ => "another level",
         },
     );
     line("reentrant", yes_no(descriptor.reentrant));

@@ -65,6 +65,7 @@ impl Arguments {
             Method::EmitTurnRetryAudit => Self::TurnRetry(event(&value, "event")?),
             Method::EmitTurnEditAudit => Self::TurnEdit(event(&value, "event")?),
             Method::EmitTurnDeleteAudit => Self::TurnDelete(event(&value, "event")?),
+            other => return Err(format!("this program does not know how to call {other} yet")),
         })
     }
 }

@@ -1,0 +1,7 @@
+//! The target triple that the loader is compiled for: plugins must be built for the same.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let target = std::env::var("TARGET").expect("cargo sets TARGET for build scripts");
+    println!("cargo::rustc-env=MINI_CHAT_LOADER_TARGET={target}");
+}

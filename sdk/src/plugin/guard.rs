@@ -66,7 +66,6 @@ pub(crate) fn install_hook() {
         let text = text(info.payload());
         super::host::log_from_image(
             mini_chat_plugin_abi::host::FfiLogLevel::ERROR,
-            "panic",
             &format!(
                 "plugin code (image {}) panicked at {} on thread {}: {text}",
                 super::entry::loaded().map_or(0, |loaded| loaded.image),

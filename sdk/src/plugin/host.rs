@@ -31,20 +31,20 @@ impl Host {
     }
 }
 
-/// The host of the newest instance of this image: where panics that belong to no call are reported.
-static OF_IMAGE: RwLock<Option<Host>> = RwLock::new(None);
+/// The newest instance of this image, by name, and its host: where panics that belong to no call are reported.
+static OF_IMAGE: RwLock<Option<(Host, String)>> = RwLock::new(None);
 
-pub(crate) fn set_of_image(host: Host) {
+pub(crate) fn set_of_image(host: Host, instance: &str) {
     if let Ok(mut slot) = OF_IMAGE.write() {
-        *slot = Some(host);
+        *slot = Some((host, instance.to_owned()));
     }
 }
 
 /// Writes a record to the host's log, if this image has had an instance.
 #[cfg_attr(not(mini_chat_elf), allow(dead_code, reason = "the panic hook is for loaded libraries"))]
-pub(crate) fn log_from_image(level: FfiLogLevel, target: &str, message: &str) {
-    let host = OF_IMAGE.read().ok().and_then(|slot| *slot);
-    if let Some(host) = host {
-        host.log(level, target, message);
+pub(crate) fn log_from_image(level: FfiLogLevel, message: &str) {
+    let newest = OF_IMAGE.read().ok().and_then(|slot| slot.clone());
+    if let Some((host, instance)) = newest {
+        host.log(level, &instance, message);
     }
 }

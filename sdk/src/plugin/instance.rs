@@ -160,7 +160,7 @@ impl<T: PluginDefinition> Instance<T> {
     pub(crate) fn open(args: &FfiOpenArgs<'_>) -> Result<FfiInstance, FfiError> {
         let purpose = purpose(args)?;
         if super::loaded_by().is_some() {
-            host::set_of_image(Host { handle: args.host, services: args.services });
+            host::set_of_image(Host { handle: args.host, services: args.services }, args.name.as_str());
         }
         let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
         let (core, context) = Core::start(args, purpose)?;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, SystemTime};
 
-use abi_stable::std_types::{ROption, RResult};
+use abi_stable::std_types::ROption;
 use mini_chat_plugin_abi::buffer::FfiStr;
 use mini_chat_plugin_abi::call::FfiExecutionMode;
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
@@ -43,6 +43,8 @@ use crate::watchdog::{self, Rule, Trip, Watchdog, Watched};
 
 /// How long closing an instance may wait for its runtime's threads.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How much longer closing may take as a whole: the plugin's drop comes first.
+const CLOSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The plugin's handle of an instance, and what a call of it needs.
 pub(crate) struct Live {
@@ -87,12 +89,37 @@ impl Drop for Live {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        let (module, raw) = (self.module, self.raw);
-        let limit = u64::try_from(CLOSE_LIMIT.as_millis()).unwrap_or(u64::MAX);
-        // Closing blocks, and the last user of an instance may be a call on the host's runtime.
-        let closing = std::thread::Builder::new().name("mini-chat-close".to_owned());
-        if closing.spawn(move || module.close()(raw, limit)).is_err() {
-            tracing::error!(plugin = &*self.name, "no thread to close an instance: it stays open");
+        // The last user of an instance may be a call on the host's runtime.
+        close_apart(self.module, self.raw, &self.name);
+    }
+}
+
+/// Closes an instance on a thread of its own: closing blocks.
+fn close_apart(module: PluginModuleRef, raw: FfiInstance, plugin: &str) {
+    let limit = u64::try_from(CLOSE_LIMIT.as_millis()).unwrap_or(u64::MAX);
+    let closing = std::thread::Builder::new().name("mini-chat-close".to_owned());
+    if closing.spawn(move || module.close()(raw, limit)).is_err() {
+        tracing::error!(plugin, "no thread to close an instance: it stays open");
+    }
+}
+
+/// What `open` gave, until a [`Live`] has it: one that comes after its limit is closed, not forgotten.
+struct Unclaimed {
+    module: PluginModuleRef,
+    raw: Option<FfiInstance>,
+    name: Arc<str>,
+}
+
+impl Unclaimed {
+    fn claim(mut self) -> FfiInstance {
+        self.raw.take().expect("it is claimed once, by value")
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            close_apart(self.module, raw, &self.name);
         }
     }
 }
@@ -146,11 +173,12 @@ impl OpenedInstance {
                 host: s.host,
                 services: services::services(),
             };
-            module.open()(&args)
+            let raw = module.open()(&args).into_result()?;
+            Ok(Unclaimed { module, raw: Some(raw), name: Arc::clone(&s.name) })
         });
         let raw = match housekeeping.until(after(limit), job).await {
-            Some(Ok(RResult::ROk(raw))) => raw,
-            Some(Ok(RResult::RErr(error))) => {
+            Some(Ok(Ok(opened))) => opened.claim(),
+            Some(Ok(Err(error))) => {
                 return Err(create_error(error, &name, Stage::Open, &settings.config, image.account));
             }
             Some(Err(_)) => return Err(CreateError::ThreadLost { plugin: name.to_string(), stage: Stage::Open }),
@@ -203,7 +231,7 @@ fn option<T>(value: ROption<T>) -> Option<T> {
 
 /// One step of the author's code in an instance's life: isolated, within its limit.
 async fn step(live: &Arc<Live>, stage: Stage, limit: Duration, config: &ConfigTable) -> Result<(), CreateError> {
-    let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED, watch: 0 };
+    let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED, watch: 0, stops: false };
     let module = live.module;
     let function = match stage {
         Stage::Open | Stage::Create => module.create(),
@@ -216,10 +244,10 @@ async fn step(live: &Arc<Live>, stage: Stage, limit: Duration, config: &ConfigTa
     });
     call.await.map_err(|fault| match fault {
         Fault::Ffi(error) => create_error(error, &live.name, stage, config, None),
-        Fault::Deadline(limit) | Fault::Cancelled(limit) => {
+        // A step has no token and is not given up: it ends by itself or by its deadline.
+        Fault::Deadline(_) | Fault::Cancelled(_) | Fault::Gone => {
             CreateError::Deadline { plugin: live.name.to_string(), stage, limit }
         }
-        Fault::Gone => CreateError::ThreadLost { plugin: live.name.to_string(), stage },
     })
 }
 
@@ -341,6 +369,7 @@ impl Instance {
             grace: self.settings.limits.grace,
             mode: if self.isolated() { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE },
             watch: self.watch,
+            stops: true,
         }
     }
 
@@ -420,16 +449,22 @@ impl Instance {
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
         let live = Arc::clone(&self.live);
         drop(self);
-        let closed = match alone(live, &housekeeping).await {
-            Some(live) => housekeeping::run("mini-chat-close", move || live.close()).await.ok().flatten(),
+        let (closed, runtime_stopped) = match alone(live, &housekeeping).await {
+            Some(live) => {
+                let close = housekeeping::run("mini-chat-close", move || live.close());
+                // The plugin's drop is the author's code: it may never return.
+                let closed = housekeeping.until(after(CLOSE_LIMIT + CLOSE_MARGIN), close).await;
+                let closed = closed.and_then(Result::ok).flatten();
+                (closed, Some(closed.is_some_and(|report| report.runtime_stopped == 1)))
+            }
             // A call that was given up still holds it: its end closes it.
-            None => None,
+            None => (None, None),
         };
         Ended {
             name,
             abandoned_calls,
             shutdown_error: shutdown,
-            runtime_stopped: closed.map(|report| report.runtime_stopped == 1),
+            runtime_stopped,
             heap_growth: closed.and_then(|_| Some(account?.live() - baseline?)),
         }
     }

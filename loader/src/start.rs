@@ -46,8 +46,14 @@ impl Starter {
     ) -> Result<Arc<Instance>, PluginFailure> {
         let image = self.image(source, entry).await?;
         let table = entry.config.clone();
-        let config = housekeeping::run("mini-chat-config", move || table.resolve(&ProcessSecrets))
+        // Secrets are files, which may stand where reading takes for ever.
+        let limit = entry.limits.create;
+        let config = housekeeping::run("mini-chat-config", move || table.resolve(&ProcessSecrets));
+        let config = self
+            .housekeeping
+            .until(after(limit), config)
             .await
+            .ok_or_else(|| CreateError::Deadline { plugin: entry.name.clone(), stage: Stage::Open, limit })?
             .map_err(|_| CreateError::ThreadLost { plugin: entry.name.clone(), stage: Stage::Open })?
             .map_err(|source| CreateError::Config { plugin: entry.name.clone(), source })?;
         let settings = Settings {

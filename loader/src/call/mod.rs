@@ -48,6 +48,8 @@ pub(crate) struct Terms {
     pub(crate) mode: FfiExecutionMode,
     /// The number by which the watchdog knows the instance; 0: not watched.
     pub(crate) watch: u32,
+    /// Whether it ends when the instance is given up. A shutdown hook does not: it comes after that.
+    pub(crate) stops: bool,
 }
 
 /// Why a call has no answer of the plugin's own making, or which error the plugin made.
@@ -180,7 +182,7 @@ impl<L: AsRef<Live>, R, S> HostCall<L, R, S> {
         let mut reason = None;
         if Pin::new(&mut pending.deadline).poll(cx).is_ready() {
             reason = Some(Fault::Deadline(self.terms.deadline));
-        } else if live.given_up() {
+        } else if self.terms.stops && live.given_up() {
             // After the deadline's timer is registered: giving up wakes the timers.
             reason = Some(Fault::Gone);
         }

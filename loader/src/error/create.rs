@@ -22,7 +22,7 @@ impl Stage {
     /// The step in the words of the SDK.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Open => "configuration",
+            Self::Open => "reading of the configuration",
             Self::Create => "constructor",
             Self::Health => "health check",
             Self::Shutdown => "shutdown hook",
@@ -79,7 +79,7 @@ pub enum CreateError {
         location: Option<String>,
     },
     /// The plugin's code did not end.
-    #[error("plugin {plugin}: its {} did not end within {limit:?}; raise limits.{} or mend the plugin", stage.name(), limit_key(*stage))]
+    #[error("plugin {plugin}: its {} did not end within {limit:?}; raise {} or mend the plugin", stage.name(), limit_key(*stage))]
     Deadline {
         /// The instance's name.
         plugin: String,
@@ -149,8 +149,8 @@ fn at(location: &Option<String>) -> String {
 
 const fn limit_key(stage: Stage) -> &'static str {
     match stage {
-        Stage::Open | Stage::Create => "create",
-        Stage::Health => "health",
-        Stage::Shutdown => "drain",
+        Stage::Open | Stage::Create => "limits.create",
+        Stage::Health => "limits.health",
+        Stage::Shutdown => "shutdown of [host]",
     }
 }

@@ -11,7 +11,7 @@ use abi_stable::abi_stability::abi_checking::ExpectedFound;
 use abi_stable::abi_stability::abi_checking::{
     AbiInstability, AbiInstabilityErrors, CheckingGlobals, check_layout_compatibility_with_globals,
 };
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::type_layout::{TLField, TLFieldOrFunction, TypeLayout};
 use mini_chat_plugin_abi::module::PluginModuleRef;
 
 /// Most mismatches reported: one edit can show in many places.
@@ -37,7 +37,7 @@ fn count(errors: &AbiInstabilityErrors) -> usize {
 fn lines(errors: &AbiInstabilityErrors) -> Vec<String> {
     let mut lines = Vec::new();
     for error in &errors.errors {
-        let steps = error.stack_trace.iter().map(|step| one_line(&step.expected)).collect::<Vec<_>>();
+        let steps = error.stack_trace.iter().map(|step| step_name(&step.expected)).collect::<Vec<_>>();
         // The path through the types is long; its end says which field it is.
         let place = steps[steps.len().saturating_sub(3)..].join(" > ");
         for problem in &error.errs {
@@ -58,6 +58,20 @@ fn lines(errors: &AbiInstabilityErrors) -> Vec<String> {
     lines
 }
 
+/// One step of the path: `field: Type`, or the name of a function. The fields of containers have names that say nothing.
+fn step_name(step: &TLFieldOrFunction) -> String {
+    match step {
+        TLFieldOrFunction::Field(field) => field_name(field),
+        TLFieldOrFunction::Function(function) => one_line(function),
+    }
+}
+
+fn field_name(field: &TLField) -> String {
+    let (name, type_name) = (field.name(), one_line(&field.full_type()));
+    let says_nothing = name == "ptr" || name.trim_start_matches("field_").bytes().all(|byte| byte.is_ascii_digit());
+    if says_nothing { type_name } else { format!("{name}: {type_name}") }
+}
+
 /// One mismatch: what this host has, and what the plugin has.
 fn describe(problem: &AbiInstability) -> String {
     use AbiInstability as A;
@@ -70,8 +84,8 @@ fn describe(problem: &AbiInstability) -> String {
         A::Alignment(v) => pair("alignment", v),
         A::GenericParamCount(v) => pair("generic parameters", v),
         A::FieldCountMismatch(v) => pair("number of fields", v),
-        A::UnexpectedField(v) => pair("field", v),
-        A::FieldLifetimeMismatch(v) => pair("lifetimes of field", v),
+        A::UnexpectedField(v) => pair("field", &fields(v)),
+        A::FieldLifetimeMismatch(v) => pair("lifetimes of field", &fields(v)),
         A::FnLifetimeMismatch(v) => pair("lifetimes of function", v),
         A::FnQualifierMismatch(v) => pair("kind of function", v),
         A::TooManyVariants(v) => pair("number of variants", v),
@@ -86,6 +100,10 @@ fn describe(problem: &AbiInstability) -> String {
             format!("mismatch of kind {}", &text[..end])
         }
     }
+}
+
+fn fields(values: &ExpectedFound<TLField>) -> ExpectedFound<String> {
+    ExpectedFound { expected: field_name(&values.expected), found: field_name(&values.found) }
 }
 
 fn pair<T: Display>(what: &str, values: &ExpectedFound<T>) -> String {

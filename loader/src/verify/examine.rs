@@ -80,6 +80,8 @@ fn structure(
     let lowest_glibc = needed::lowest_glibc(elf, dynamic)?;
     let mut soname = dynamic.strings(elf, consts::DT_SONAME)?;
     entry(elf, dynamic).unwrap_or_else(|e| refusals.push(e));
+    // Before the relocations: those of such a file do write to code.
+    refusals.extend(needed::text_relocations(elf, dynamic));
     reloc::check(elf, dynamic).unwrap_or_else(|e| refusals.push(e));
     refusals.extend(needed::judge(elf, dynamic, &needed, policy)?);
     Ok(Facts {

@@ -49,11 +49,14 @@ pub(super) fn judge(
             refusals.push(LoadError::NeededNotAllowed { path: path(), library: library.clone() });
         }
     }
-    let flags = dynamic.get(elf::DT_FLAGS).unwrap_or(0);
-    if dynamic.get(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 != 0 {
-        refusals.push(LoadError::TextRelocations { path: path() });
-    }
     Ok(refusals)
+}
+
+/// Whether the library says that its code is to be patched while loading.
+pub(super) fn text_relocations(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Option<LoadError> {
+    let flags = dynamic.get(elf::DT_FLAGS).unwrap_or(0);
+    let told = dynamic.get(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 != 0;
+    told.then(|| LoadError::TextRelocations { path: elf.path.to_path_buf() })
 }
 
 /// The highest `GLIBC_x.y` that a symbol needs: the lowest glibc that can load the file.

@@ -14,6 +14,7 @@ use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::library::Library;
+use crate::open::turn;
 use crate::process_state::ProcessState;
 use crate::services::{HostIdentity, Registration};
 use crate::slot::Slot;
@@ -142,6 +143,11 @@ impl PluginHostBuilder {
     /// [`OnFailure::Fail`] also a required plugin that does not serve. A bad *file* is no error of the host: see
     /// [`PluginHost::status`].
     pub async fn build(self) -> Result<PluginHost, BuildError> {
+        // No thread, and so no timer, could be had: waiting would be for ever.
+        if let Some(path) = turn::hanging() {
+            return Err(BuildError::LinkerHeldUp { path });
+        }
+        Slot::prepare_thread();
         let housekeeping = Housekeeping::start()?;
         let Self { identity, directories, config, entries, linked, image_dir, mut limits, mut policy, on_failure } =
             self;

@@ -11,7 +11,7 @@ use crate::events::Events;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::image_dir::ImageDir;
 use crate::instance::{Instance, OpenedInstance, Settings};
-use crate::open::{MappedImage, OpenedImage};
+use crate::open::{MappedImage, OpenedImage, turn};
 use crate::services::HostIdentity;
 use crate::verify::VerifiedImage;
 use crate::watchdog::Watchdog;
@@ -39,6 +39,29 @@ pub(crate) struct Starter {
 impl Starter {
     /// Starts one plugin: map, open, resolve its configuration, open and create an instance.
     pub(crate) async fn start(
+        &self,
+        source: Source,
+        entry: &PluginEntry,
+        generation: u64,
+    ) -> Result<Arc<Instance>, PluginFailure> {
+        let path = match &source {
+            Source::File(image) => Some(image.path().to_owned()),
+            Source::Linked(_) => None,
+        };
+        let started = self.steps(source, entry, generation).await;
+        let limit = match &started {
+            Err(PluginFailure::Load(LoadError::OpenHangs { limit, .. }))
+            | Err(PluginFailure::Create(CreateError::Deadline { limit, .. })) => *limit,
+            _ => return started,
+        };
+        // Half the limit: a mapping that only happens at this moment is not what held it up.
+        match (path, turn::held_for(limit / 2)) {
+            (Some(path), Some(other)) if path != other => Err(LoadError::LinkerHeldUp { path, other, limit }.into()),
+            _ => started,
+        }
+    }
+
+    async fn steps(
         &self,
         source: Source,
         entry: &PluginEntry,
@@ -92,7 +115,10 @@ impl Starter {
         match self.housekeeping.until(after(limit), job).await {
             Some(Ok(opened)) => opened,
             Some(Err(_)) => Err(LoadError::OpenLost { path }),
-            None => Err(LoadError::OpenHangs { path, limit }),
+            None => {
+                turn::is_over(&path);
+                Err(LoadError::OpenHangs { path, limit })
+            }
         }
     }
 }

@@ -49,6 +49,15 @@ pub enum BuildError {
     /// The housekeeping thread could not be started.
     #[error("the housekeeping thread could not be started: {0}; raise the limit of threads")]
     Thread(#[from] std::io::Error),
+    /// A plugin of another host hangs in the dynamic linker, so that this process can start no thread.
+    #[error(
+        "no host can be built in this process: {path} hangs while it is mapped and holds up the dynamic linker; remove \
+         that file and restart the process, which may have to be killed"
+    )]
+    LinkerHeldUp {
+        /// The file that hangs.
+        path: std::path::PathBuf,
+    },
     /// Two plugins were given the same name.
     #[error("two plugins are named {name}; a name is one slot")]
     DuplicateName {

@@ -141,12 +141,19 @@ pub enum LoadError {
     /// The dynamic linker refuses the private copy.
     #[error("{path}: the dynamic linker refuses it: {reason}; `mini-chat-plugins inspect` shows what it needs")]
     MapFailed { path: PathBuf, reason: String },
-    /// Mapping the library, or asking it who it is, did not end.
+    /// Mapping the library, or asking it who it is, did not end. While code of it runs in the dynamic linker, the process
+    /// can neither map another library, nor start a thread, nor exit: it has to be killed.
     #[error(
         "{path}: mapping and opening it did not end within {limit:?}; code that runs while it is mapped hangs; remove the \
-         file and restart the host"
+         file and restart the host, which may have to be killed"
     )]
     OpenHangs { path: PathBuf, limit: std::time::Duration },
+    /// Nothing is known against the file: another one hangs in the dynamic linker.
+    #[error(
+        "{path}: not started within {limit:?}, because {other} hangs while it is mapped and holds up the dynamic linker; \
+         remove that file and restart the host, which may have to be killed"
+    )]
+    LinkerHeldUp { path: PathBuf, other: PathBuf, limit: std::time::Duration },
     /// Mapping the library panicked, or the thread for it could not be started.
     #[error("{path}: the thread that opens it was lost; the host's log says why")]
     OpenLost { path: PathBuf },
@@ -220,6 +227,7 @@ impl LoadError {
             Self::ImageDirIo { .. } => "image-dir-io",
             Self::MapFailed { .. } => "map-failed",
             Self::OpenHangs { .. } => "open-hangs",
+            Self::LinkerHeldUp { .. } => "linker-held-up",
             Self::OpenLost { .. } => "open-lost",
             Self::WrongMagic { .. } => "wrong-magic",
             Self::EarlyAllocation { .. } => "early-allocation",
@@ -271,6 +279,7 @@ impl LoadError {
             | Self::ImageDirIo { path, .. }
             | Self::MapFailed { path, .. }
             | Self::OpenHangs { path, .. }
+            | Self::LinkerHeldUp { path, .. }
             | Self::OpenLost { path }
             | Self::WrongMagic { path, .. }
             | Self::EarlyAllocation { path, .. }

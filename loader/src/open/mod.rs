@@ -14,6 +14,7 @@
 //! 3. The file has the entry symbol as a function (verified), and its descriptor says an ABI major that this host knows.
 
 mod layout;
+pub(crate) mod turn;
 
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -88,7 +89,7 @@ impl MappedImage {
         let stored = directory.store(&descriptor.id, image)?;
         // SAFETY: running the initialisers of a plugin is what the operator asked for by putting it there: its owner, mode
         // and structure were checked on these very bytes, and it is never closed (invariant 1).
-        let library = unsafe { Library::open(Some(stored.path()), RTLD_NOW | RTLD_LOCAL) }
+        let library = turn::take(image.path(), || unsafe { Library::open(Some(stored.path()), RTLD_NOW | RTLD_LOCAL) })
             .map_err(|error| LoadError::MapFailed { path: image.path().to_owned(), reason: chain(&error) })?;
         Ok(Self {
             library: ManuallyDrop::new(library),

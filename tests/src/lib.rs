@@ -11,11 +11,15 @@
 use std::path::{Path, PathBuf};
 
 pub mod author_crate;
+pub mod by_hand;
+pub mod child;
+pub mod log;
 pub mod nightly;
 pub mod plugins;
 pub mod probing;
 pub mod program;
 pub mod serving;
+pub mod site;
 
 pub use mini_chat_plugin_strategies as strategies;
 pub use mini_chat_plugin_strategies::for_each_domain_type;

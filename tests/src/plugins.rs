@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// Names a directory with `PACKAGE.so` for each package that [`built`] may be asked for.
+pub(crate) const BUILT_ELSEWHERE: &str = "MINI_CHAT_TEST_BUILT";
+
 /// The shared object of a workspace package, built by cargo with the profile of the tests; built once per process.
 ///
 /// # Panics
@@ -14,6 +17,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// If cargo fails, or makes no shared object of it.
 #[must_use]
 pub fn built(package: &str) -> PathBuf {
+    // A test that runs again as another user, who cannot build, is told where what it needs stands.
+    if let Some(directory) = std::env::var_os(BUILT_ELSEWHERE) {
+        return Path::new(&directory).join(format!("{package}.so"));
+    }
     static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
@@ -46,8 +53,13 @@ pub fn program() -> PathBuf {
         .clone()
 }
 
-/// Cargo in the workspace.
-fn cargo() -> Command {
+/// The cargo that runs the tests, in the workspace.
+///
+/// # Panics
+///
+/// Never: this crate stands in the workspace.
+#[must_use]
+pub fn cargo() -> Command {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate stands in the workspace");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(workspace);

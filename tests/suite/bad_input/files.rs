@@ -1,0 +1,229 @@
+//! Things that stand where a plugin should, and files that cannot be read or must not be trusted.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::executor::block_on;
+use mini_chat_plugin_loader::PluginHost;
+use mini_chat_plugin_loader::verify::ReadLimits;
+use mini_chat_plugin_tests::site::{Site, assert_good_serves};
+use mini_chat_plugin_tests::{child, plugins};
+
+crate::cases::cases! {
+    absent_directory => "directory-unreadable",
+    zero_bytes => "empty",
+    a_directory => "not-regular",
+    a_pipe => "not-regular",
+    a_dangling_link => "dangling-link",
+    a_link_to_itself => "unreadable",
+    writable_by_others => "writable-by-others",
+    directory_writable_by_others => "directory-writable-by-others",
+    owned_by_somebody => "untrusted-owner",
+    too_large => "too-large",
+    vanished_after_it_was_listed => "missing",
+    written_while_it_is_read => "changed-while-reading",
+    two_of_one_version => "same-version",
+}
+
+fn absent_directory() -> &'static str {
+    let site = Site::new();
+    let absent = site.path("absent");
+    let refused = site.refusal_of(site.builder().plugins(&absent), &absent);
+    assert!(refused.message.ends_with("(os error 2); create it or correct the configured path"), "{}", refused.message);
+    refused.kind
+}
+
+fn zero_bytes() -> &'static str {
+    let site = Site::new();
+    let path = site.put_bytes(b"", "empty.so");
+    let refused = site.refusal(&path);
+    let expected = format!("{}: zero bytes, expected a shared library; copy the file again", path.display());
+    assert_eq!(refused.message, expected);
+    refused.kind
+}
+
+fn a_directory() -> &'static str {
+    let site = Site::new();
+    let path = site.path("folder.so");
+    fs::create_dir(&path).unwrap();
+    let refused = site.refusal(&path);
+    let expected = "expected a regular file, found a directory; remove it or rename it so that it does not end in .so";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+/// Nobody writes to it: a host that opened it the usual way would wait for ever.
+fn a_pipe() -> &'static str {
+    let site = Site::new();
+    let path = site.path("pipe.so");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let refused = site.refusal(&path);
+    assert!(refused.message.contains("found a named pipe"), "{}", refused.message);
+    refused.kind
+}
+
+fn a_dangling_link() -> &'static str {
+    let site = Site::new();
+    let path = site.path("dangling.so");
+    symlink("gone/target.so", &path).unwrap();
+    let refused = site.refusal(&path);
+    let expected = "dangling link to gone/target.so; restore the target or remove the link";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+fn a_link_to_itself() -> &'static str {
+    let site = Site::new();
+    let path = site.path("loop.so");
+    symlink("loop.so", &path).unwrap();
+    let refused = site.refusal(&path);
+    assert!(refused.message.ends_with("(os error 40); make it readable for the host's user"), "{}", refused.message);
+    refused.kind
+}
+
+/// Root may read everything, so the host runs as somebody else.
+#[test]
+fn mode_000() {
+    if !child::as_nobody("files::mode_000", &["hello"]) {
+        return;
+    }
+    let site = Site::new();
+    let path = site.put(&plugins::built("hello"), "secret.so");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    let refused = site.refusal(&path);
+    assert_eq!(refused.kind, "unreadable");
+    let expected = "cannot be read: Permission denied (os error 13); make it readable for the host's user";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+}
+
+fn writable_by_others() -> &'static str {
+    let site = Site::new();
+    let path = site.put(&plugins::built("misbehaving-plugin"), "open.so");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    let refused = site.refusal(&path);
+    let expected = "mode 0664 lets others than its owner write; run chmod go-w on it";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+fn directory_writable_by_others() -> &'static str {
+    let site = Site::new();
+    let shared = site.path("shared");
+    fs::create_dir(&shared).unwrap();
+    let path = plugins::drop_in(&shared, &plugins::built("misbehaving-plugin"), "plugin.so");
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = site.refusal_of(site.builder().plugins(&shared), &path);
+    assert!(refused.message.ends_with("mode 0777, so others may exchange the file; run chmod go-w on it"));
+    refused.kind
+}
+
+fn owned_by_somebody() -> &'static str {
+    let site = Site::new();
+    let path = site.put(&plugins::built("misbehaving-plugin"), "foreign.so");
+    if chown(&path, Some(12345), None).is_err() {
+        eprintln!("NOT RUN: owned_by_somebody needs root for chown");
+        return "untrusted-owner";
+    }
+    let refused = site.refusal(&path);
+    let expected = "owned by uid 12345, expected root or uid 0; change the owner, or add the uid to trusted_uids";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+fn too_large() -> &'static str {
+    let site = Site::new();
+    let limit = fs::metadata(site.path("good.so")).unwrap().len();
+    let path = site.put_bytes(&vec![1; usize::try_from(limit).unwrap() + 1], "large.so");
+    let limits = ReadLimits { max_bytes: limit, ..ReadLimits::default() };
+    let refused = site.refusal_of(site.builder().read_limits(limits), &path);
+    let expected = format!("{} bytes, the limit is {limit}; strip the file or raise the limit", limit + 1);
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+fn vanished_after_it_was_listed() -> &'static str {
+    let site = Site::new();
+    let path = site.path("z-vanishes.so");
+    while_a_file_is_read(&site, || fs::write(&path, b"x").unwrap(), || drop(fs::remove_file(&path)), &path, "missing")
+}
+
+fn written_while_it_is_read() -> &'static str {
+    let site = Site::new();
+    let path = site.path("a-large.so");
+    let append = || fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"x").unwrap();
+    while_a_file_is_read(&site, || (), append, &path, "changed-while-reading")
+}
+
+/// Builds hosts on a directory with a large file in it, `a-large.so`, which is read first, and does something, again and
+/// again, while this process has it open: the directory has been listed by then. Until `path` is refused for `kind`:
+/// where the reader is faster than the one who looks, the next host is looked at.
+fn while_a_file_is_read(
+    site: &Site,
+    prepare: impl Fn(),
+    act: impl Fn() + Sync,
+    path: &Path,
+    kind: &'static str,
+) -> &'static str {
+    let large = site.path("a-large.so");
+    for _ in 0..100 {
+        prepare();
+        fs::write(&large, b"x").unwrap();
+        fs::OpenOptions::new().write(true).open(&large).unwrap().set_len(64 << 20).unwrap();
+        let built = AtomicBool::new(false);
+        let host = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !built.load(Ordering::Relaxed) {
+                    if is_open(&large) {
+                        act();
+                    }
+                }
+            });
+            let host = block_on(PluginHost::builder().plugins(site.directory()).build()).unwrap();
+            built.store(true, Ordering::Relaxed);
+            host
+        });
+        assert_good_serves(&host);
+        if let Some(refused) = host.status().refused_files.into_iter().find(|file| file.path == path)
+            && refused.kind == kind
+        {
+            return kind;
+        }
+    }
+    panic!("no host met the moment");
+}
+
+fn is_open(path: &Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    open.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == path))
+}
+
+/// Nobody can say which of the two is meant: neither is used, and both are named.
+fn two_of_one_version() -> &'static str {
+    let site = Site::with_misbehaving();
+    let one = site.path("misbehaving.so");
+    // Bytes behind the end of the tables: the same plugin, other bytes.
+    let other = site.put_bytes(&[fs::read(&one).unwrap(), b"another build".to_vec()].concat(), "second.so");
+    let host = site.serve(site.builder());
+    let refused = host.status().refused_files;
+    assert_eq!(refused.iter().map(|file| &file.path).collect::<Vec<_>>(), [&one, &other]);
+    let advice = "but other bytes; keep one of them, or give one a new version";
+    for (file, other) in refused.iter().zip([&other, &one]) {
+        assert_eq!(file.kind, "same-version");
+        let id = "acme.test._.misbehaving.v1 and version 0.1.0";
+        let (path, other) = (file.path.display(), other.display());
+        assert_eq!(file.message, format!("{path}: has the id {id} of {other}, {advice}"));
+    }
+    refused[0].kind
+}
+
+/// Twice the same bytes are one version.
+#[test]
+fn two_copies_are_one() {
+    let site = Site::new();
+    site.put(&site.path("good.so"), "copy.so");
+    let host = site.serve(site.builder());
+    assert_eq!(host.status().refused_files.len(), 0);
+}

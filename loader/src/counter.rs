@@ -1,10 +1,7 @@
 //! Counters for the call path: threads spread over several cache lines, so that two busy threads seldom share one.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-
-/// Counters per [`Sharded`].
-const SHARDS: usize = 16;
+use crate::per_thread::{SHARDS, shard};
+use crate::sync::{AtomicI64, Ordering};
 
 #[repr(align(128))]
 #[derive(Debug, Default)]
@@ -16,22 +13,6 @@ pub(crate) struct Sharded {
     shards: [Shard; SHARDS],
 }
 
-thread_local! {
-    // Without destructors: an allocation may come from a thread-local destructor, after all others have run.
-    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-    static CALL_IDS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-}
-
-fn shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    SHARD.with(|cell| {
-        if cell.get() == usize::MAX {
-            cell.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
-        }
-        cell.get()
-    })
-}
-
 impl Sharded {
     pub(crate) fn add(&self, value: i64) {
         self.shards[shard()].0.fetch_add(value, Ordering::Relaxed);
@@ -41,19 +22,4 @@ impl Sharded {
     pub(crate) fn sum(&self) -> i64 {
         self.shards.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum()
     }
-}
-
-/// A number for a call, unique in the process; each thread takes a block at a time.
-pub(crate) fn next_call_id() -> u64 {
-    const BLOCK: u64 = 1 << 16;
-    static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
-    CALL_IDS.with(|cell| {
-        let (mut next, mut end) = cell.get();
-        if next == end {
-            next = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed) + 1;
-            end = next + BLOCK;
-        }
-        cell.set((next + 1, end));
-        next
-    })
 }

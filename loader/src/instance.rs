@@ -11,12 +11,10 @@
 //! # Invariants
 //!
 //! 1. `Live` closes the plugin's handle when it is dropped, once; every user of the handle holds the `Live`.
-//! 2. A call counts itself in `in_flight` and then looks at `draining`; the end sets `draining` and then looks at
-//!    `in_flight`; both with a sequentially consistent fence between. So either the call sees that it is too late, or the
-//!    end sees the call.
+//! 2. A call is under way only between entering and leaving the instance's [`Gate`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use abi_stable::std_types::ROption;
@@ -26,7 +24,6 @@ use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs, FfiPurpose};
 use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef, PluginModuleRef};
 use serde::Deserialize;
-use tokio::sync::Notify;
 
 use crate::call::{Cancellation, Fault, HostCall, Terms};
 use crate::cancel::Bridge;
@@ -34,6 +31,7 @@ use crate::config::{ConfigTable, ExecutionMode, Limits, ResolvedConfig};
 use crate::counter::Sharded;
 use crate::error::{CreateError, Stage};
 use crate::events::{Events, HostEvent};
+use crate::gate::Gate;
 use crate::heap::Account;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::method::{Kind, Method};
@@ -206,7 +204,7 @@ impl OpenedInstance {
         Ok(Instance {
             policy: option(image.module.model_policy()),
             audit: option(image.module.audit()),
-            bridge: Bridge::new(image.module, live.raw),
+            bridge: Bridge::to(image.module, live.raw),
             live,
             image,
             settings,
@@ -216,11 +214,9 @@ impl OpenedInstance {
             events,
             baseline,
             since: SystemTime::now(),
-            in_flight: Sharded::default(),
+            gate: Gate::default(),
             calls: Sharded::default(),
             failures: Sharded::default(),
-            draining: AtomicBool::new(false),
-            idle: Notify::new(),
         })
     }
 }
@@ -314,7 +310,7 @@ pub(crate) struct Instance {
     pub(crate) bridge: Bridge,
     pub(crate) calls: Sharded,
     pub(crate) failures: Sharded,
-    in_flight: Sharded,
+    gate: Gate,
     /// Calls run isolated now: always, never, or as the watchdog says.
     isolated: AtomicBool,
     /// The number by which the watchdog knows it; 0: not watched.
@@ -322,8 +318,6 @@ pub(crate) struct Instance {
     pub(crate) isolations: Sharded,
     events: Events,
     baseline: Option<i64>,
-    draining: AtomicBool,
-    idle: Notify,
     live: Arc<Live>,
 }
 
@@ -348,11 +342,8 @@ pub(crate) struct Entered {
 impl Instance {
     /// Begins a call; nothing if the instance is being ended.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Entered> {
-        self.in_flight.add(1);
-        let entered = Entered { instance: Arc::clone(self) };
         // Invariant 2.
-        fence(Ordering::SeqCst);
-        (!self.draining.load(Ordering::Relaxed)).then_some(entered)
+        self.gate.enter().then(|| Entered { instance: Arc::clone(self) })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -423,7 +414,7 @@ impl Instance {
 
     /// Calls under way.
     pub(crate) fn in_flight(&self) -> i64 {
-        self.in_flight.sum()
+        self.gate.in_flight()
     }
 
     /// Bytes of heap that the plugin holds; none when it is linked statically.
@@ -435,11 +426,9 @@ impl Instance {
     /// are left, runs the shutdown hook until `end_by`, closes.
     pub(crate) async fn end(self: Arc<Self>, drain_until: std::time::Instant, end_by: std::time::Instant) -> Ended {
         let housekeeping = self.live.housekeeping.clone();
-        self.draining.store(true, Ordering::Relaxed);
-        // Invariant 2.
-        fence(Ordering::SeqCst);
-        let drained = housekeeping.until(drain_until, self.wait_idle()).await.is_some();
-        let abandoned_calls = if drained { 0 } else { self.in_flight.sum().max(0) };
+        self.gate.close();
+        let drained = housekeeping.until(drain_until, self.gate.wait_idle()).await.is_some();
+        let abandoned_calls = if drained { 0 } else { self.gate.in_flight().max(0) };
         self.live.module.retire()(self.live.raw);
         if !drained {
             self.live.give_up();
@@ -466,16 +455,6 @@ impl Instance {
             shutdown_error: shutdown,
             runtime_stopped,
             heap_growth: closed.and_then(|_| Some(account?.live() - baseline?)),
-        }
-    }
-
-    async fn wait_idle(&self) {
-        loop {
-            let notified = self.idle.notified();
-            if self.in_flight.sum() <= 0 {
-                return;
-            }
-            notified.await;
         }
     }
 }
@@ -518,11 +497,7 @@ impl AsRef<Live> for Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.instance.in_flight.add(-1);
-        // Invariant 2, the other way round: the end looks after it has asked to be notified.
-        fence(Ordering::SeqCst);
-        if self.instance.draining.load(Ordering::Relaxed) {
-            self.instance.idle.notify_waiters();
-        }
+        // Invariant 2.
+        self.instance.gate.leave();
     }
 }

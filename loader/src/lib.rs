@@ -16,6 +16,7 @@
 //! | which plugins with which settings | [`config`] |
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
+//! | who may still use an instance that ends | `gate` |
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | which thread keeps time | `housekeeping` |
@@ -30,6 +31,7 @@ mod counter;
 pub mod error;
 mod events;
 pub mod find;
+mod gate;
 mod heap;
 mod host;
 mod housekeeping;
@@ -38,11 +40,13 @@ mod instance;
 mod library;
 pub mod method;
 mod open;
+mod per_thread;
 mod process_state;
 mod services;
 mod slot;
 mod start;
 mod status;
+mod sync;
 pub mod verify;
 mod watchdog;
 

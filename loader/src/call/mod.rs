@@ -32,9 +32,9 @@ pub use options::CallOptions;
 pub(crate) use outcome::{Failure, FromFailure, Subject};
 
 use crate::cancel::Link;
-use crate::counter::next_call_id;
 use crate::housekeeping::{Sleep, after};
 use crate::instance::Live;
+use crate::per_thread::next_call_id;
 use crate::watchdog;
 
 /// What a call may take, and how it runs.

@@ -1,5 +1,7 @@
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use mini_chat_plugin_abi::buffer::FfiStr;
 use mini_chat_plugin_abi::instance::{FfiOpenArgs, FfiPurpose};
 use mini_chat_plugin_sdk::prelude::*;
 use mini_chat_plugin_sdk::{InProcessPlugin, define_plugin};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -53,7 +56,7 @@ impl Bridged {
             services: crate::services::services(),
         };
         match module.open()(&args) {
-            RResult::ROk(instance) => Self(Bridge::with_limit(module, instance, limit)),
+            RResult::ROk(instance) => Self(Bridge::new(Source { module, instance }, limit)),
             RResult::RErr(error) => panic!("{}", error.message.as_str()),
         }
     }
@@ -62,7 +65,7 @@ impl Bridged {
 impl Drop for Bridged {
     fn drop(&mut self) {
         // Mirrors may be freed after it.
-        self.0.module.close()(self.0.instance, 1_000);
+        self.0.source.module.close()(self.0.source.instance, 1_000);
     }
 }
 
@@ -109,7 +112,7 @@ fn the_least_recently_used_is_dropped() {
     tokens.iter().for_each(CancellationToken::cancel);
     assert_eq!(mirrors.iter().map(CancellationToken::is_cancelled).collect::<Vec<_>>(), [true, false, true]);
     // What lost its link still hears the end of the instance.
-    bridged.0.module.retire()(bridged.0.instance);
+    bridged.0.source.module.retire()(bridged.0.source.instance);
     assert!(mirrors[1].is_cancelled());
 }
 

@@ -14,12 +14,13 @@ pub(crate) struct Sharded {
 }
 
 impl Sharded {
+    /// What this thread did before happens before what a thread does that finds this in the [`sum`](Self::sum).
     pub(crate) fn add(&self, value: i64) {
-        self.shards[shard()].0.fetch_add(value, Ordering::Relaxed);
+        self.shards[shard()].0.fetch_add(value, Ordering::Release);
     }
 
     /// The sum: exact once nobody adds, near while somebody does.
     pub(crate) fn sum(&self) -> i64 {
-        self.shards.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum()
+        self.shards.iter().map(|shard| shard.0.load(Ordering::Acquire)).sum()
     }
 }

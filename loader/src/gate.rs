@@ -9,6 +9,8 @@
 //!    either the end sees that the call has left, or the call notifies it.
 //! 3. `in_flight` never reads less than the calls inside: each that entered is seen by invariant 1, and one that came too
 //!    late counts itself in and out on one thread, hence in one shard.
+//! 4. What a call did before it left happens before what the end does once it has found nobody inside: the counter releases
+//!    and acquires.
 
 use crate::counter::Sharded;
 use crate::sync::{AtomicBool, Notify, Ordering, fence};

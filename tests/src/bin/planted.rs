@@ -1,0 +1,49 @@
+//! Commits, through a loaded plugin, the fault that a sanitizer is there to find: `planted use-after-free` or `planted race`.
+//! `scripts/sanitize` runs it to see that the sanitizer looks across the boundary. Without one it proves nothing.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use mini_chat_plugin_loader::config::ExecutionMode;
+use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
+use mini_chat_plugin_tests::probing::Probing;
+use mini_chat_plugin_tests::serving::{Way, patient};
+use probe::Action;
+
+const KEY: u64 = 1;
+
+fn main() -> ExitCode {
+    let token = CancellationToken::new();
+    let way = Way { loaded: true, mode: ExecutionMode::Inline };
+    block_on(async {
+        let probing = Probing::serve(way, patient(Duration::from_secs(1))).await;
+        let text = probing.tell(Action::Lend, KEY, &token).await.expect("it tells a text");
+        match std::env::args().nth(1).as_deref() {
+            Some("use-after-free") => {
+                free(text);
+                probing.tell(Action::ReadLent, KEY, &token).await;
+            }
+            Some("race") => {
+                assert_eq!(probing.tell(Action::WriteLent, KEY, &token).await, None);
+                println!("{}", sum(&text));
+                // The plugin's thread gets its turn, before or after the line above.
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            _ => panic!("planted use-after-free | race"),
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+/// The host frees what the plugin allocated, as it does with every text that crosses.
+#[inline(never)]
+fn free(text: String) {
+    drop(text);
+}
+
+/// The host reads the text.
+#[inline(never)]
+fn sum(text: &str) -> u64 {
+    text.bytes().map(u64::from).sum()
+}

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::contain::contained;
+
 #[cfg(test)]
 mod tests;
 
@@ -80,7 +82,7 @@ impl Housekeeping {
             keys.into_iter().filter_map(|key| self.shared.take(&key)).collect()
         };
         // Invariant 1.
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     /// `future`'s output, or nothing once `at` has passed.
@@ -112,8 +114,8 @@ impl Shared {
             };
             if let Some((_, waker)) = due {
                 drop(timers);
-                // Invariant 1. A waker is the caller's code: its panic must not end the thread.
-                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+                // Invariant 1.
+                wake(waker);
                 timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -124,6 +126,11 @@ impl Shared {
             };
         }
     }
+}
+
+/// A waker is the caller's code: its panic must end neither the thread nor the end of an instance.
+fn wake(waker: Waker) {
+    contained("the waker of a timer", || waker.wake());
 }
 
 /// Ready once its time has passed.

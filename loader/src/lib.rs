@@ -27,6 +27,7 @@ mod call;
 mod cancel;
 mod client;
 pub mod config;
+mod contain;
 mod counter;
 pub mod error;
 mod events;

@@ -4,7 +4,6 @@
 //! every service answers `GONE`.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,6 +11,8 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
 use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServices, HostServicesRef};
+
+use crate::contain::quietly;
 
 /// Name and version of the program that hosts plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,14 +79,14 @@ extern "C" fn log(handle: u64, level: FfiLogLevel, target: FfiStr<'_>, message: 
     }
     let (plugin, message) = (target.as_str(), message.as_str());
     // The host's subscriber is code of the host: a panic in it must not reach the plugin.
-    let written = catch_unwind(AssertUnwindSafe(|| match level {
+    let written = quietly(|| match level {
         FfiLogLevel::ERROR => tracing::error!(target: "mini_chat_plugin", plugin, "{message}"),
         FfiLogLevel::WARN => tracing::warn!(target: "mini_chat_plugin", plugin, "{message}"),
         FfiLogLevel::DEBUG => tracing::debug!(target: "mini_chat_plugin", plugin, "{message}"),
         FfiLogLevel::TRACE => tracing::trace!(target: "mini_chat_plugin", plugin, "{message}"),
         // A level of a newer plugin is information.
         _ => tracing::info!(target: "mini_chat_plugin", plugin, "{message}"),
-    }));
+    });
     if written.is_ok() { FfiServiceStatus::OK } else { FfiServiceStatus::UNSUPPORTED }
 }
 

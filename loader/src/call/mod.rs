@@ -11,6 +11,7 @@
 
 mod options;
 mod outcome;
+mod waker;
 
 use std::future::Future;
 use std::mem::MaybeUninit;
@@ -119,7 +120,7 @@ where
                 extensions: std::ptr::null(),
             };
             let _poll = watchdog::begin(self.terms.watch);
-            cx.with_ffi_context(|waker| start(&self.live, &context, waker, &mut out));
+            waker::guarded(cx, |cx| cx.with_ffi_context(|waker| start(&self.live, &context, waker, &mut out)));
         });
         // SAFETY: invariant 1.
         unsafe { out.assume_init() }
@@ -128,7 +129,7 @@ where
     fn poll_pending(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
         let polled = {
             let _poll = watchdog::begin(self.terms.watch);
-            Pin::new(&mut pending.future).poll(cx)
+            waker::guarded(cx, |cx| Pin::new(&mut pending.future).poll(cx))
         };
         let Poll::Ready(reply) = polled else { return self.wait(pending, cx) };
         // Its drop is the plugin's code: the state's drop is watched.

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use super::guarded;
+
+/// Counts; panics when it is woken, and when the last of it is dropped.
+struct Panicking(Arc<AtomicUsize>);
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("a waker that panics");
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        self.0.fetch_add(100, Ordering::SeqCst);
+        panic!("a waker that panics when it is dropped");
+    }
+}
+
+#[test]
+fn panics_of_a_waker_end_there() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let waker = Waker::from(Arc::new(Panicking(Arc::clone(&count))));
+    let kept = guarded(&mut Context::from_waker(&waker), |cx| {
+        cx.waker().wake_by_ref();
+        let kept = cx.waker().clone();
+        assert!(kept.will_wake(&kept.clone()), "a clone of a clone is the same");
+        kept
+    });
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    kept.wake_by_ref();
+    kept.clone().wake();
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+    std::mem::forget(waker.clone());
+    // The last but one: nothing is dropped.
+    drop(waker);
+    drop(kept);
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn the_last_clone_drops_the_callers_waker() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let kept = {
+        let waker = Waker::from(Arc::new(Panicking(Arc::clone(&count))));
+        let kept = guarded(&mut Context::from_waker(&waker), |cx| cx.waker().clone());
+        drop(waker);
+        kept
+    };
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    drop(kept);
+    assert_eq!(count.load(Ordering::SeqCst), 100);
+}
+
+#[test]
+fn nothing_is_cloned_for_who_does_not_clone() {
+    let waker = Arc::new(Counting);
+    guarded(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))), |cx| {
+        assert_eq!(Arc::strong_count(&waker), 2);
+        cx.waker().wake_by_ref();
+    });
+    assert_eq!(Arc::strong_count(&waker), 1);
+}
+
+struct Counting;
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {}
+}

@@ -122,7 +122,7 @@ unsafe fn start<'p, O: IntoReply>(
     let future =
         unsafe { std::mem::transmute::<ManuallyDrop<BoxFuture<'p, O>>, ManuallyDrop<BoxFuture<'static, O>>>(future) };
     let body = Body { future, info: info.to_owned(), instance };
-    let mut crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(body) };
+    let mut crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(Some(body)) };
     if isolated {
         // What is pending knows the caller's waker: the task's completion is to wake it. Only the task is looked at here.
         if let Poll::Ready(reply) = waker.with_context(|cx| Pin::new(&mut crossing).poll(cx)) {
@@ -197,18 +197,24 @@ fn runtime_gone<R>(fault: FfiErrorKind, why: &str) -> FfiReply<R> {
 
 /// The future that the host holds.
 enum Crossing<O: IntoReply> {
-    /// Polled on the caller's thread.
-    Inline(Body<O>),
+    /// Polled on the caller's thread; nothing once it has answered.
+    Inline(Option<Body<O>>),
     /// Runs on the plugin's runtime; this only waits.
     Spawned(Task),
-    /// Has answered.
-    Done,
 }
 
 impl<O: IntoReply> Crossing<O> {
     fn spawn(body: Body<O>) -> Self {
         let instance = Arc::clone(&body.instance);
         Self::Spawned(Task::spawn(instance.core().handle(), Box::pin(Erased(body))))
+    }
+
+    /// The body, if it is on the caller's thread and is not to stay there.
+    fn take_to_isolate(&mut self) -> Option<Body<O>> {
+        match self {
+            Self::Inline(body) => body.take_if(|body| body.instance.core().isolate()),
+            Self::Spawned(_) => None,
+        }
     }
 }
 
@@ -221,14 +227,11 @@ impl<O: IntoReply> Future for Crossing<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Self::Inline(body) = this
-            && body.instance.core().isolate()
-            && let Self::Inline(body) = std::mem::replace(this, Self::Done)
-        {
+        if let Some(body) = this.take_to_isolate() {
             *this = Self::spawn(body);
         }
         let reply = match this {
-            Self::Inline(body) => {
+            Self::Inline(Some(body)) => {
                 let instance = Arc::clone(&body.instance);
                 let _entered = instance.core().handle().enter();
                 std::task::ready!(Pin::new(body).poll(cx))
@@ -241,10 +244,20 @@ impl<O: IntoReply> Future for Crossing<O> {
                 },
                 Err(why) => runtime_gone(O::FAULT, &why),
             },
-            Self::Done => runtime_gone(O::FAULT, "polled after it had answered"),
+            Self::Inline(None) => runtime_gone(O::FAULT, "polled after it had answered"),
         };
-        *this = Self::Done;
+        *this = Self::Inline(None);
         Poll::Ready(reply)
+    }
+}
+
+impl<O: IntoReply> Drop for Crossing<O> {
+    /// An isolated instance's code does not run on the caller's thread, the drop of a call that began inline included.
+    fn drop(&mut self) {
+        if let Some(body) = self.take_to_isolate() {
+            // Spawned and aborted: the runtime drops it.
+            drop(Self::spawn(body));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use mini_chat_plugin_sdk::InProcessPlugin;
 
-use crate::config::{HostSection, PluginEntry, PluginsConfig};
+use crate::config::{self, HostSection, PluginEntry, PluginsConfig};
 use crate::error::{BuildError, PluginFailure};
 use crate::events::Events;
 use crate::host::PluginHost;
@@ -16,7 +16,7 @@ use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::library::Library;
 use crate::open::turn;
 use crate::process_state::ProcessState;
-use crate::services::{HostIdentity, Registration};
+use crate::services::HostIdentity;
 use crate::slot::Slot;
 use crate::start::{Source, Starter, state_directory};
 use crate::status::RefusedFile;
@@ -161,6 +161,7 @@ impl PluginHostBuilder {
             None => (HostSection::default(), Vec::new()),
         };
         all.extend(entries);
+        check_entries(&all)?;
         refuse_same_names(&all, &linked)?;
         for (name, _) in &linked {
             if !all.iter().any(|entry| entry.name == *name) {
@@ -175,14 +176,12 @@ impl PluginHostBuilder {
         let image_dir = Arc::new(job(move || ImageDir::open(choice)).await??);
         let library = job(move || Library::scan(&directories, &limits, &policy)).await?;
 
-        let registration = Registration::new(identity);
         let starter = Starter {
             housekeeping,
             watchdog: Watchdog::new(),
             events: Events::new(),
             image_dir,
-            identity: registration.identity().clone(),
-            host: registration.handle(),
+            identity,
             data_dir: section.data_dir.clone().or_else(state_directory),
         };
         let refused = library.refused.iter().map(RefusedFile::new).collect::<Vec<_>>();
@@ -193,7 +192,7 @@ impl PluginHostBuilder {
         let before = ProcessState::now();
         let slots = start_all(&starter, all, &linked, &library, &refused).await;
         warn_of_changes(&before, &slots.slots);
-        let host = PluginHost::new(starter, registration, slots.slots, refused, section.shutdown);
+        let host = PluginHost::new(starter, slots.slots, refused, section.shutdown);
         match on_failure {
             OnFailure::Fail if !slots.required_failures.is_empty() => {
                 host.shutdown().await;
@@ -209,6 +208,17 @@ async fn job<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Re
     housekeeping::run("mini-chat-build", work)
         .await
         .map_err(|JobLost| BuildError::Thread(std::io::Error::other("a thread of the loader was lost")))
+}
+
+/// What `plugins.toml` checks for its entries, for those made in code too.
+fn check_entries(entries: &[PluginEntry]) -> Result<(), BuildError> {
+    for entry in entries {
+        if !config::is_instance_name(&entry.name) {
+            return Err(BuildError::BadName { name: entry.name.clone() });
+        }
+        entry.limits.check()?;
+    }
+    Ok(())
 }
 
 fn refuse_same_names(entries: &[PluginEntry], linked: &[(String, InProcessPlugin)]) -> Result<(), BuildError> {
@@ -230,9 +240,15 @@ fn refuse_same_names(entries: &[PluginEntry], linked: &[(String, InProcessPlugin
 /// A file that no entry names is served under its id.
 fn add_unlisted(entries: &mut Vec<PluginEntry>, library: &Library) {
     for id in library.images.keys() {
-        if !entries.iter().any(|entry| entry.library == *id || entry.name == *id) {
-            entries.push(PluginEntry { required: false, ..PluginEntry::new(id.clone()) });
+        if entries.iter().any(|entry| entry.library == *id) {
+            continue;
         }
+        if let Some(taken) = entries.iter().find(|entry| entry.name == *id) {
+            let library = &taken.library;
+            tracing::warn!("a file has the id {id}, but the plugin of that name is to be {library}: it is not served");
+            continue;
+        }
+        entries.push(PluginEntry { required: false, ..PluginEntry::new(id.clone()) });
     }
 }
 

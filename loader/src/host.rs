@@ -12,7 +12,6 @@ use crate::builder::PluginHostBuilder;
 use crate::client::SlotClient;
 use crate::events::HostEvent;
 use crate::housekeeping::after;
-use crate::services::Registration;
 use crate::slot::Slot;
 use crate::start::Starter;
 use crate::status::{EndedPlugin, HostStatus, PluginStatus, RefusedFile, ShutdownReport};
@@ -45,7 +44,6 @@ pub struct PluginHost {
     refused: Vec<RefusedFile>,
     shutdown_limit: Duration,
     ended: AtomicBool,
-    _registration: Registration,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -62,19 +60,11 @@ impl PluginHost {
 
     pub(crate) fn new(
         starter: Starter,
-        registration: Registration,
         slots: BTreeMap<String, Arc<Slot>>,
         refused: Vec<RefusedFile>,
         shutdown_limit: Duration,
     ) -> Self {
-        Self {
-            starter,
-            slots: RwLock::new(slots),
-            refused,
-            shutdown_limit,
-            ended: AtomicBool::new(false),
-            _registration: registration,
-        }
+        Self { starter, slots: RwLock::new(slots), refused, shutdown_limit, ended: AtomicBool::new(false) }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -111,7 +101,7 @@ impl PluginHost {
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,
     /// and no plugin longer than its `drain` limit), runs the shutdown hooks, stops the runtimes. Handles then answer as
     /// empty slots do. The whole takes about the limit `[host] shutdown` (default 25 s) at most. Called again, it does
-    /// nothing.
+    /// nothing. Await it to its end: dropped half-way, it stops plugins without their shutdown hooks.
     pub async fn shutdown(&self) -> ShutdownReport {
         self.ended.store(true, Ordering::Release);
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();

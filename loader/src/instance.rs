@@ -36,7 +36,7 @@ use crate::heap::Account;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::method::{Kind, Method};
 use crate::open::OpenedImage;
-use crate::services;
+use crate::services::{self, Registration};
 use crate::watchdog::{self, Rule, Trip, Watchdog, Watched};
 
 /// How long closing an instance may wait for its runtime's threads.
@@ -50,6 +50,8 @@ pub(crate) struct Live {
     raw: FfiInstance,
     name: Arc<str>,
     account: Option<&'static Account>,
+    /// What the plugin asks of its host is answered until it is closed.
+    registration: Arc<Registration>,
     housekeeping: Housekeeping,
     given_up: AtomicBool,
     closed: AtomicBool,
@@ -88,15 +90,19 @@ impl Drop for Live {
             return;
         }
         // The last user of an instance may be a call on the host's runtime.
-        close_apart(self.module, self.raw, &self.name);
+        close_apart(self.module, self.raw, &self.name, Arc::clone(&self.registration));
     }
 }
 
 /// Closes an instance on a thread of its own: closing blocks.
-fn close_apart(module: PluginModuleRef, raw: FfiInstance, plugin: &str) {
+fn close_apart(module: PluginModuleRef, raw: FfiInstance, plugin: &str, registration: Arc<Registration>) {
     let limit = u64::try_from(CLOSE_LIMIT.as_millis()).unwrap_or(u64::MAX);
     let closing = std::thread::Builder::new().name("mini-chat-close".to_owned());
-    if closing.spawn(move || module.close()(raw, limit)).is_err() {
+    let close = move || {
+        module.close()(raw, limit);
+        drop(registration);
+    };
+    if closing.spawn(close).is_err() {
         tracing::error!(plugin, "no thread to close an instance: it stays open");
     }
 }
@@ -106,6 +112,7 @@ struct Unclaimed {
     module: PluginModuleRef,
     raw: Option<FfiInstance>,
     name: Arc<str>,
+    registration: Arc<Registration>,
 }
 
 impl Unclaimed {
@@ -117,7 +124,7 @@ impl Unclaimed {
 impl Drop for Unclaimed {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            close_apart(self.module, raw, &self.name);
+            close_apart(self.module, raw, &self.name, Arc::clone(&self.registration));
         }
     }
 }
@@ -135,7 +142,7 @@ pub(crate) struct Settings {
     pub(crate) instance: Option<String>,
     pub(crate) priority: Option<i16>,
     pub(crate) config: ConfigTable,
-    pub(crate) host: u64,
+    pub(crate) registration: Arc<Registration>,
 }
 
 /// An instance whose configuration was accepted and whose runtime runs; no constructor has run.
@@ -168,11 +175,12 @@ impl OpenedInstance {
                 workers: s.workers,
                 config: FfiStr::new(config.as_json()),
                 data_dir: FfiStr::new(&s.data_dir),
-                host: s.host,
+                host: s.registration.handle(),
                 services: services::services(),
             };
             let raw = module.open()(&args).into_result()?;
-            Ok(Unclaimed { module, raw: Some(raw), name: Arc::clone(&s.name) })
+            let registration = Arc::clone(&s.registration);
+            Ok(Unclaimed { module, raw: Some(raw), name: Arc::clone(&s.name), registration })
         });
         let raw = match housekeeping.until(after(limit), job).await {
             Some(Ok(Ok(opened))) => opened.claim(),
@@ -187,6 +195,7 @@ impl OpenedInstance {
             raw,
             name,
             account: image.account,
+            registration: Arc::clone(&settings.registration),
             housekeeping,
             given_up: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -426,15 +435,20 @@ impl Instance {
     /// are left, runs the shutdown hook until `end_by`, closes.
     pub(crate) async fn end(self: Arc<Self>, drain_until: std::time::Instant, end_by: std::time::Instant) -> Ended {
         let housekeeping = self.live.housekeeping.clone();
+        let mut unfinished = Unfinished { plugin: Some(Arc::clone(&self.settings.name)) };
         self.gate.close();
         let drained = housekeeping.until(drain_until, self.gate.wait_idle()).await.is_some();
         let abandoned_calls = if drained { 0 } else { self.gate.in_flight().max(0) };
-        self.live.module.retire()(self.live.raw);
+        // Cancelling wakes what waits for the lifetime token: the author's wakers.
+        let retiring = Arc::clone(&self.live);
+        let retire = housekeeping::run("mini-chat-retire", move || retiring.module.retire()(retiring.raw));
+        let _ = housekeeping.until(after(CLOSE_LIMIT), retire).await;
         if !drained {
             self.live.give_up();
         }
         let limit = end_by.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(100));
         let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config).await.err();
+        unfinished.plugin = None;
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
         let live = Arc::clone(&self.live);
         drop(self);
@@ -455,6 +469,22 @@ impl Instance {
             shutdown_error: shutdown,
             runtime_stopped,
             heap_growth: closed.and_then(|_| Some(account?.live() - baseline?)),
+        }
+    }
+}
+
+/// Tells of an end that nobody awaited: the shutdown hook has not run to its end.
+struct Unfinished {
+    plugin: Option<Arc<str>>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(plugin) = &self.plugin {
+            tracing::warn!(
+                plugin = &**plugin,
+                "shutdown() was dropped before it was done: what the plugin has not flushed may be lost"
+            );
         }
     }
 }

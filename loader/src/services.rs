@@ -1,7 +1,7 @@
 //! What a host offers its plugins: log, facts; metrics are reserved.
 //!
-//! A host is named by an integer, looked up in a table of the process: after it is gone its number finds nothing, and
-//! every service answers `GONE`.
+//! Each instance names its host by an integer of its own, looked up in a table of the process: after the instance has been
+//! closed the number finds nothing, and every service answers `GONE` to what is left of the plugin.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServices, HostServicesRef};
 
 use crate::contain::quietly;
+use crate::heap::Account;
 
 /// Name and version of the program that hosts plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,45 +22,47 @@ pub(crate) struct HostIdentity {
     pub(crate) version: String,
 }
 
-static HOSTS: RwLock<Option<HashMap<u64, Arc<HostIdentity>>>> = RwLock::new(None);
+/// Whom a number stands for.
+#[derive(Debug)]
+struct Client {
+    host: HostIdentity,
+    /// The account of the instance's image.
+    account: Option<&'static Account>,
+}
+
+static CLIENTS: RwLock<Option<HashMap<u64, Arc<Client>>>> = RwLock::new(None);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A host's entry in the table; gone when this is dropped.
+/// An instance's entry in the table; gone when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Registration {
     handle: u64,
-    identity: Arc<HostIdentity>,
 }
 
 impl Registration {
-    pub(crate) fn new(identity: HostIdentity) -> Self {
-        let identity = Arc::new(identity);
+    pub(crate) fn new(host: HostIdentity, account: Option<&'static Account>) -> Self {
         let handle = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mut hosts = HOSTS.write().unwrap_or_else(PoisonError::into_inner);
-        hosts.get_or_insert_default().insert(handle, Arc::clone(&identity));
-        Self { handle, identity }
+        let mut clients = CLIENTS.write().unwrap_or_else(PoisonError::into_inner);
+        clients.get_or_insert_default().insert(handle, Arc::new(Client { host, account }));
+        Self { handle }
     }
 
-    /// The number by which plugins name this host.
+    /// The number by which the instance names its host.
     pub(crate) fn handle(&self) -> u64 {
         self.handle
-    }
-
-    pub(crate) fn identity(&self) -> &HostIdentity {
-        &self.identity
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(hosts) = HOSTS.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            hosts.remove(&self.handle);
+        if let Some(clients) = CLIENTS.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            clients.remove(&self.handle);
         }
     }
 }
 
-fn host(handle: u64) -> Option<Arc<HostIdentity>> {
-    HOSTS.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&handle).cloned()
+fn client(handle: u64) -> Option<Arc<Client>> {
+    CLIENTS.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&handle).cloned()
 }
 
 struct Table;
@@ -74,7 +77,7 @@ pub(crate) const fn services() -> HostServicesRef {
 }
 
 extern "C" fn log(handle: u64, level: FfiLogLevel, target: FfiStr<'_>, message: FfiStr<'_>) -> FfiServiceStatus {
-    if host(handle).is_none() {
+    if client(handle).is_none() {
         return FfiServiceStatus::GONE;
     }
     let (plugin, message) = (target.as_str(), message.as_str());
@@ -91,18 +94,23 @@ extern "C" fn log(handle: u64, level: FfiLogLevel, target: FfiStr<'_>, message: 
 }
 
 extern "C" fn metric(handle: u64, _name: FfiStr<'_>, _value: f64, _labels: FfiStr<'_>) -> FfiServiceStatus {
-    if host(handle).is_none() { FfiServiceStatus::GONE } else { FfiServiceStatus::UNSUPPORTED }
+    if client(handle).is_none() { FfiServiceStatus::GONE } else { FfiServiceStatus::UNSUPPORTED }
 }
 
 extern "C" fn fact(handle: u64, name: FfiStr<'_>, out: &mut FfiString) -> FfiServiceStatus {
-    let Some(host) = host(handle) else { return FfiServiceStatus::GONE };
+    let Some(client) = client(handle) else { return FfiServiceStatus::GONE };
     let text = match name.as_str() {
-        "host.name" => host.name.clone(),
-        "host.version" => host.version.clone(),
+        "host.name" => client.host.name.clone(),
+        "host.version" => client.host.version.clone(),
         "host.pid" => std::process::id().to_string(),
         "loader.version" => env!("CARGO_PKG_VERSION").to_owned(),
         _ => return FfiServiceStatus::NOT_FOUND,
     };
-    *out = text.into();
+    // Both buffers change owners, and so accounts.
+    let before = std::mem::replace(out, text.into());
+    if let Some(account) = client.account {
+        account.moved_in(out.heap_bytes());
+        account.moved_out(before.heap_bytes());
+    }
     FfiServiceStatus::OK
 }

@@ -12,7 +12,7 @@ use crate::housekeeping::{self, Housekeeping, after};
 use crate::image_dir::ImageDir;
 use crate::instance::{Instance, OpenedInstance, Settings};
 use crate::open::{MappedImage, OpenedImage, turn};
-use crate::services::HostIdentity;
+use crate::services::{HostIdentity, Registration};
 use crate::verify::VerifiedImage;
 use crate::watchdog::Watchdog;
 
@@ -31,7 +31,6 @@ pub(crate) struct Starter {
     pub(crate) events: Events,
     pub(crate) image_dir: Arc<ImageDir>,
     pub(crate) identity: HostIdentity,
-    pub(crate) host: u64,
     /// Where plugins without a data directory of their own have theirs.
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -84,13 +83,13 @@ impl Starter {
             generation,
             mode: entry.mode,
             workers: u32::from(entry.workers.unwrap_or_else(default_workers)),
-            data_dir: self.data_dir(entry).map(|path| path.display().to_string()).unwrap_or_default(),
+            data_dir: self.data_dir(entry).unwrap_or_default(),
             instance: entry.instance.clone(),
             limits: entry.limits.clone(),
             vendor: entry.vendor.clone(),
             priority: entry.priority,
             config: entry.config.clone(),
-            host: self.host,
+            registration: Arc::new(Registration::new(self.identity.clone(), image.account)),
         };
         let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
         let instance = Arc::new(opened.create(self.events.clone()).await?);
@@ -98,8 +97,15 @@ impl Starter {
         Ok(instance)
     }
 
-    fn data_dir(&self, entry: &PluginEntry) -> Option<PathBuf> {
-        entry.data_dir.clone().or_else(|| Some(self.data_dir.as_ref()?.join(&entry.name)))
+    /// The plugin's data directory. It crosses as text: one that is not UTF-8 is none, rather than another one.
+    fn data_dir(&self, entry: &PluginEntry) -> Option<String> {
+        let path = entry.data_dir.clone().or_else(|| Some(self.data_dir.as_ref()?.join(&entry.name)))?;
+        path.into_os_string()
+            .into_string()
+            .inspect_err(|path| {
+                tracing::warn!(plugin = entry.name, "its data directory {} is not UTF-8: it gets none", path.display());
+            })
+            .ok()
     }
 
     /// A fresh mapping of the file, so that each instance has statics of its own.

@@ -104,13 +104,15 @@ where
         Self { state: State::New(start), terms, cancellation, live }
     }
 
-    fn start(&self, start: S, cx: &mut Context<'_>) -> FfiCall<R> {
+    /// Makes the crossing call; with when its deadline is.
+    fn start(&self, start: S, cx: &mut Context<'_>) -> (FfiCall<R>, u64) {
         let token = self.cancellation.as_ref().map_or(FfiToken::NONE, |(_, link)| link.mirror().token());
         let limit = u64::try_from(self.terms.deadline.as_nanos()).unwrap_or(u64::MAX);
+        let deadline_ns = monotonic_ns().saturating_add(limit);
         let mut out = MaybeUninit::uninit();
         CallOptions::with_current(|options| {
             let context = FfiCallContext {
-                deadline_ns: monotonic_ns().saturating_add(limit),
+                deadline_ns,
                 call_id: next_call_id(),
                 attempt: options.map_or(0, |options| options.attempt),
                 mode: self.terms.mode,
@@ -123,7 +125,7 @@ where
             waker::guarded(cx, |cx| cx.with_ffi_context(|waker| start(&self.live, &context, waker, &mut out)));
         });
         // SAFETY: invariant 1.
-        unsafe { out.assume_init() }
+        (unsafe { out.assume_init() }, deadline_ns)
     }
 
     fn poll_pending(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
@@ -161,9 +163,11 @@ where
         let this = &mut *self;
         match std::mem::replace(&mut this.state, State::Done) {
             State::New(start) => match this.start(start, cx) {
-                FfiCall::Ready(reply) => this.finish(reply),
-                FfiCall::Pending(future) => {
-                    let deadline = this.live.as_ref().housekeeping().sleep_until(after(this.terms.deadline));
+                (FfiCall::Ready(reply), _) => this.finish(reply),
+                (FfiCall::Pending(future), deadline_ns) => {
+                    // The time that its first poll took is the plugin's.
+                    let left = Duration::from_nanos(deadline_ns.saturating_sub(monotonic_ns()));
+                    let deadline = this.live.as_ref().housekeeping().sleep_until(after(left));
                     let cancelled =
                         this.cancellation.as_ref().map(|(token, _)| Box::pin(token.clone().cancelled_owned()));
                     // Its start has polled it once.

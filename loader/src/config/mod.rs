@@ -42,7 +42,7 @@ use toml::de::DeTable;
 pub use entry::{ExecutionMode, PluginEntry};
 pub use host::HostSection;
 pub use limits::{Limits, MAX_LIMIT};
-pub(crate) use names::nearest;
+pub(crate) use names::{is_instance_name, nearest};
 pub use resolved::ResolvedConfig;
 pub use secret::{MAX_SECRET, ProcessSecrets, SecretSource};
 pub use table::ConfigTable;

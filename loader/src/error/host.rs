@@ -64,6 +64,12 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A name that no plugin can have.
+    #[error("no plugin can be named {name:?}: a name has 1 to 128 letters, digits, `.`, `_` and `-`")]
+    BadName {
+        /// The name.
+        name: String,
+    },
     /// A required plugin does not serve, and the host was told to fail then.
     #[error("required plugins do not serve: {}", list(failures))]
     Required {

@@ -64,7 +64,8 @@ pub struct PluginModule {
     /// `set_mode(instance, mode)`: with `ISOLATED`, futures of pending calls that run inline move to the plugin's
     /// runtime at their next poll. New calls go by their context. `INLINE` ends that.
     pub set_mode: extern "C" fn(FfiInstance, FfiExecutionMode),
-    /// `in_flight(instance)`: futures of calls that exist in the plugin now.
+    /// `in_flight(instance)`: futures of pending calls that exist in the plugin now. A call inside its first poll is not
+    /// among them: the host knows of it.
     pub in_flight: extern "C" fn(FfiInstance) -> u64,
     /// `token_new(instance)`: a token that mirrors one of the host's: a child of the lifetime token.
     pub token_new: extern "C" fn(FfiInstance) -> FfiToken,

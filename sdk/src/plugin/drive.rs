@@ -82,7 +82,7 @@ unsafe fn start<'p, O: IntoReply>(
     let info = CallInfo::of(context);
     let made = guard::catch(|| {
         let isolated = understood(context, O::FAULT)?;
-        Ok((isolated, make(isolated)?))
+        Ok((isolated, info.scope(|| make(isolated))?))
     });
     let (isolated, future) = match made {
         Ok(Ok(made)) => made,

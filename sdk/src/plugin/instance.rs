@@ -97,7 +97,8 @@ impl Core {
 
     /// Retires the instance and takes its runtime out; with the number of calls that were still alive.
     fn retire(&self) -> (Option<Runtime>, u64) {
-        self.lifetime.cancel();
+        // What waits for the token is woken here: the author's wakers may panic.
+        let _ = guard::catch(|| self.lifetime.cancel());
         self.closed.store(true, Ordering::Release);
         let live_calls = self.live.load(Ordering::Acquire);
         (self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take(), live_calls)

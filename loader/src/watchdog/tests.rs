@@ -75,7 +75,8 @@ fn long_polls_trip_when_there_are_several() {
     let told = loop {
         {
             let _poll = begin(setup.number);
-            thread::sleep(Duration::from_millis(5));
+            // Long enough to count on a busy machine, too.
+            thread::sleep(Duration::from_millis(20));
         }
         if let Ok(told) = setup.told.try_recv() {
             break told;

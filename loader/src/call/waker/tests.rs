@@ -37,7 +37,8 @@ fn panics_of_a_waker_end_there() {
     });
     assert_eq!(count.load(Ordering::SeqCst), 1);
     kept.wake_by_ref();
-    kept.clone().wake();
+    let another = kept.clone();
+    another.wake();
     assert_eq!(count.load(Ordering::SeqCst), 3);
     std::mem::forget(waker.clone());
     // The last but one: nothing is dropped.

@@ -18,14 +18,15 @@ const SLACK: usize = 1 << 20;
 
 #[test]
 fn many_calls_and_many_tokens() {
-    for way in [Way::ALL[0], Way::ALL[1]] {
-        println!("{}", way.name());
+    // A hop makes a call slow in the profile of the tests.
+    for (way, many) in [(Way::ALL[0], 1_000_000), (Way::ALL[1], 1_000_000), (Way::ALL[2], 50_000)] {
+        println!("{}: {many} calls on one token, and {many} with one each", way.name());
         block_on(async {
             let probing = Probing::serve(way, patient(Duration::from_secs(60))).await;
             let one = CancellationToken::new();
             calls(&probing, &one, 1_000).await;
             let before = resident_bytes();
-            calls(&probing, &one, 100_000).await;
+            calls(&probing, &one, many).await;
             assert_eq!(probing.status().linked_tokens, 1, "one token, one link");
             flat(before);
             let live = probing.status().live_heap_bytes;
@@ -34,23 +35,36 @@ fn many_calls_and_many_tokens() {
             for (key, token) in &kept {
                 assert_eq!(probing.tell(Action::Keep, *key, token).await, None);
             }
+            // What the plugin has left behind hears its token, as long as there is a link.
+            let (heard, unheard) = ((key(), CancellationToken::new()), (key(), CancellationToken::new()));
+            assert_eq!(probing.tell(Action::Detach, heard.0, &heard.1).await, None);
+            assert_eq!(probing.tell(Action::Detach, unheard.0, &unheard.1).await, None);
+            heard.1.cancel();
+            probing.noted(heard.0, "heard").await;
             // One is used by a pending call all the time: it is not evicted.
             let (pending_key, pending_token) = (key(), CancellationToken::new());
             let mut pending =
                 probing.policy.get_user_limits(order(Action::UntilCancelled, pending_key), 1, pending_token.clone());
             assert!(poll_once(pending.as_mut()).await.is_pending());
 
+            let linked = probing.status().linked_tokens;
             fill(&probing, 10_000).await;
             let status = probing.status();
             assert!(status.linked_tokens <= KEPT + 1, "{} links are kept", status.linked_tokens);
-            assert_eq!(status.linked_tokens + usize::try_from(status.evicted_tokens).unwrap(), 10_000 + 1 + 3 + 1);
+            assert_eq!(status.linked_tokens + usize::try_from(status.evicted_tokens).unwrap(), 10_000 + linked);
             assert!(status.evicted_tokens > 5_000);
 
             let before = resident_bytes();
             let full = probing.status().live_heap_bytes;
-            fill(&probing, 20_000).await;
+            fill(&probing, many).await;
             flat(before);
-            assert_eq!(probing.status().live_heap_bytes, full, "a link more is a link less");
+            let now = probing.status().live_heap_bytes;
+            // A call's task is freed by the thread that ran it, a little later.
+            let slack = if probing.status().isolated { 4096 } else { 0 };
+            assert!(
+                now.zip(full).is_none_or(|(now, full)| now.abs_diff(full) <= slack),
+                "{full:?} before, {now:?} now"
+            );
             assert!(live <= full);
 
             pending_token.cancel();
@@ -61,7 +75,11 @@ fn many_calls_and_many_tokens() {
                 assert_eq!(probing.tell(Action::IsKeptCancelled, *key, &one).await.as_deref(), Some("false"));
                 assert_eq!(probing.tell(Action::IsCancelled, *key, token).await.as_deref(), Some("true"));
             }
-            assert!(probing.host.shutdown().await.is_clean());
+            unheard.1.cancel();
+            assert_eq!(probing.journal(unheard.0).await, "");
+            // The shutdown hook waits for the task, which hears retirement.
+            let report = probing.host.shutdown().await;
+            assert!(report.is_clean(), "{report:?}");
         });
     }
 }

@@ -107,6 +107,12 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Whether this runs under a sanitizer (`scripts/sanitize` says so): slow, and with memory that is not the program's own.
+#[must_use]
+pub fn sanitized() -> bool {
+    std::env::var_os("MINI_CHAT_TESTS_SANITIZED").is_some()
+}
+
 /// Bytes of memory that this process has resident.
 ///
 /// # Panics

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
 use mini_chat_plugin_tests::probing::{Probing, key, order, poll_once};
-use mini_chat_plugin_tests::serving::{Way, patient, resident_bytes};
+use mini_chat_plugin_tests::serving::{Way, patient, resident_bytes, sanitized};
 use probe::Action;
 
 /// Most links kept without a pending call.
@@ -99,7 +99,7 @@ async fn fill(probing: &Probing, count: u32) {
 
 fn flat(before: usize) {
     // A sanitizer keeps freed memory, and a shadow of all of it (`scripts/sanitize`).
-    if std::env::var_os("MINI_CHAT_TESTS_SANITIZED").is_some() {
+    if sanitized() {
         return;
     }
     let now = resident_bytes();

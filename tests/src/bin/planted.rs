@@ -11,21 +11,20 @@ use mini_chat_plugin_tests::probing::Probing;
 use mini_chat_plugin_tests::serving::{Way, patient};
 use probe::Action;
 
-const KEY: u64 = 1;
-
 fn main() -> ExitCode {
     let token = CancellationToken::new();
     let way = Way { loaded: true, mode: ExecutionMode::Inline };
     block_on(async {
         let probing = Probing::serve(way, patient(Duration::from_secs(1))).await;
-        let text = probing.tell(Action::Lend, KEY, &token).await.expect("it tells a text");
+        let text = "a text of the host".to_owned();
+        let address = text.as_ptr() as u64;
         match std::env::args().nth(1).as_deref() {
             Some("use-after-free") => {
                 free(text);
-                probing.tell(Action::ReadLent, KEY, &token).await;
+                probing.tell(Action::ReadAt, address, &token).await;
             }
             Some("race") => {
-                assert_eq!(probing.tell(Action::WriteLent, KEY, &token).await, None);
+                assert_eq!(probing.tell(Action::WriteAt, address, &token).await, None);
                 println!("{}", sum(&text));
                 // The plugin's thread gets its turn, before or after the line above.
                 std::thread::sleep(Duration::from_millis(200));
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The host frees what the plugin allocated, as it does with every text that crosses.
+/// The host frees the text.
 #[inline(never)]
 fn free(text: String) {
     drop(text);

@@ -25,9 +25,11 @@ fn main() -> ExitCode {
             }
             Some("race") => {
                 assert_eq!(probing.tell(Action::WriteAt, address, &token).await, None);
-                println!("{}", sum(&text));
-                // The plugin's thread gets its turn, before or after the line above.
-                std::thread::sleep(Duration::from_millis(200));
+                // While the plugin's thread writes.
+                for _ in 0..100 {
+                    std::hint::black_box(sum(&text));
+                    std::thread::sleep(Duration::from_millis(2));
+                }
             }
             _ => panic!("planted use-after-free | race"),
         }

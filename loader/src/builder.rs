@@ -147,7 +147,6 @@ impl PluginHostBuilder {
         if let Some(path) = turn::hanging() {
             return Err(BuildError::LinkerHeldUp { path });
         }
-        Slot::prepare_thread();
         let housekeeping = Housekeeping::start()?;
         let Self { identity, directories, config, entries, linked, image_dir, mut limits, mut policy, on_failure } =
             self;
@@ -189,6 +188,7 @@ impl PluginHostBuilder {
             tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
         }
         add_unlisted(&mut all, &library);
+        turn::prepare_thread();
         let before = ProcessState::now();
         let slots = start_all(&starter, all, &linked, &library, &refused).await;
         warn_of_changes(&before, &slots.slots);

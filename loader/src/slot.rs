@@ -30,12 +30,6 @@ impl Slot {
         Self { name: name.into(), current: ArcSwapOption::empty(), reason }
     }
 
-    /// Touches the thread-locals that a slot needs: while a library hangs in the dynamic linker, a thread that does so for
-    /// the first time hangs as well (see [`crate::open::turn`]).
-    pub(crate) fn prepare_thread() {
-        Self::new("", "", "").vacate("", "");
-    }
-
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

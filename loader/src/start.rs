@@ -122,7 +122,7 @@ impl Starter {
             Some(Ok(opened)) => opened,
             Some(Err(_)) => Err(LoadError::OpenLost { path }),
             None => {
-                turn::is_over(&path);
+                turn::is_over(&path, limit / 2);
                 Err(LoadError::OpenHangs { path, limit })
             }
         }

@@ -141,11 +141,11 @@ pub enum LoadError {
     /// The dynamic linker refuses the private copy.
     #[error("{path}: the dynamic linker refuses it: {reason}; `mini-chat-plugins inspect` shows what it needs")]
     MapFailed { path: PathBuf, reason: String },
-    /// Mapping the library, or asking it who it is, did not end. While code of it runs in the dynamic linker, the process
+    /// Copying the library, mapping it, or asking it who it is, did not end. While code of it runs in the dynamic linker, the process
     /// can neither map another library, nor start a thread, nor exit: it has to be killed.
     #[error(
-        "{path}: mapping and opening it did not end within {limit:?}; code that runs while it is mapped hangs; remove the \
-         file and restart the host, which may have to be killed"
+        "{path}: copying, mapping and opening it did not end within {limit:?}; raise limits.create, or, if code that runs \
+         while it is mapped hangs, remove the file and restart the host, which may have to be killed"
     )]
     OpenHangs { path: PathBuf, limit: std::time::Duration },
     /// Nothing is known against the file: another one hangs in the dynamic linker.

@@ -4,12 +4,16 @@
 //! the process waits for it (measured: `dlopen`, `__cxa_thread_atexit_impl`, `_dl_fini`). So this process's mappings take
 //! turns here, where it is known which file holds everybody up: only that one is called bad.
 //!
-//! A thread that touches a thread-local with a destructor for the first time waits, too. Nothing can be done for the
-//! host's own threads; those of the loader touch what they need before ([`crate::slot::Slot::prepare_thread`]).
+//! A thread that touches a thread-local with a destructor for the first time waits, too. Nothing can be done for all of
+//! the host's threads; the one that builds a host touches before what it will need: [`prepare_thread`].
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
+
+use crate::slot::Slot;
 
 static TURN: Mutex<()> = Mutex::new(());
 static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
@@ -39,10 +43,20 @@ pub(crate) fn take<R>(path: &Path, map: impl FnOnce() -> R) -> R {
     map()
 }
 
-/// Notes that the file has had its time, should it still be being mapped.
-pub(crate) fn is_over(path: &Path) {
+/// Touches the thread-locals of what a build uses: its slots, its log, its jobs.
+pub(crate) fn prepare_thread() {
+    Slot::new("", "", "").vacate("", "");
+    let current = tracing::dispatcher::get_default(Clone::clone);
+    tracing::dispatcher::with_default(&current, || ());
+    let (sender, mut receiver) = tokio::sync::oneshot::channel::<()>();
+    let _ = Pin::new(&mut receiver).poll(&mut Context::from_waker(Waker::noop()));
+    drop(sender);
+}
+
+/// Notes that the file has had its time, should it still be being mapped, and since at least this long.
+pub(crate) fn is_over(path: &Path, least: Duration) {
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(current) = current.as_mut().filter(|current| current.path == path) {
+    if let Some(current) = current.as_mut().filter(|current| current.path == path && current.since.elapsed() >= least) {
         current.hangs = true;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures::executor::block_on;
 use mini_chat_plugin_loader::{PluginHost, PluginHostBuilder, RefusedFile};
@@ -158,6 +159,24 @@ pub fn failure(host: &PluginHost, name: &str) -> (&'static str, String) {
 pub fn assert_good_serves(host: &PluginHost) {
     let answer = block_on(host.audit(GOOD).emit_turn_audit(turn_audit_event()));
     assert!(answer.is_ok(), "{answer:?}, {:?}", host.status());
+}
+
+/// Tries with ever longer limits, until one was not too short for this machine at this moment: for tests of what never
+/// ends, which would otherwise have to wait as long as a good start may take. An attempt gives what it shows, or why it
+/// shows nothing.
+///
+/// # Panics
+///
+/// If the longest limit shows nothing either.
+pub fn with_a_short_limit<R>(attempt: impl Fn(Duration) -> Result<R, String>) -> R {
+    let mut last = String::new();
+    for limit in [500, 2_000, 8_000, 30_000].map(Duration::from_millis) {
+        match attempt(limit) {
+            Ok(shown) => return shown,
+            Err(why) => last = why,
+        }
+    }
+    panic!("{last}");
 }
 
 /// An event.

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry, PluginsConfig};
+use mini_chat_plugin_loader::method::Method;
 use mini_chat_plugin_loader::{PluginHost, ShutdownReport};
 use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, MiniChatModelPolicyPluginError};
 use mini_chat_plugin_tests::log::Log;
-use mini_chat_plugin_tests::site::{GOOD, MISBEHAVING, Site, assert_good_serves, failure, turn_audit_event};
+use mini_chat_plugin_tests::site::{
+    GOOD, MISBEHAVING, Site, assert_good_serves, failure, turn_audit_event, with_a_short_limit,
+};
 use mini_chat_plugin_tests::{child, read_fixture};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,11 +26,11 @@ fn entry(config: serde_json::Value, mode: ExecutionMode) -> PluginEntry {
     entry
 }
 
-/// Limits so short that what never ends is given up soon.
+/// Limits so short that what never ends is given up soon; for the methods that may never end only.
 fn short(mut entry: PluginEntry) -> PluginEntry {
-    entry.limits.policy = Duration::from_millis(300);
-    entry.limits.audit = Duration::from_millis(300);
-    entry.limits.drain = Duration::from_secs(30);
+    for method in [Method::EmitTurnAudit, Method::EmitTurnRetryAudit] {
+        entry.limits.methods.insert(method, Duration::from_millis(300));
+    }
     entry
 }
 
@@ -152,14 +155,17 @@ fn a_constructor_that_blocks() {
     }
     let site = Site::with_misbehaving();
     for place in ["create", "health", "parse"] {
-        let mut entry = entry(json!({ place: "block" }), ExecutionMode::Adaptive);
-        entry.workers = Some(1);
-        entry.limits.create = Duration::from_millis(if place == "health" { 30_000 } else { 300 });
-        entry.limits.health = Duration::from_millis(300);
-        let host = host(&site, entry, "25s");
-        assert_eq!(failure(&host, MISBEHAVING).0, "create-deadline");
-        assert!(block_on(host.shutdown()).is_clean());
-        assert!(emit(&host).is_err());
+        with_a_short_limit(|limit| {
+            let mut entry = entry(json!({ place: "block" }), ExecutionMode::Adaptive);
+            entry.workers = Some(1);
+            let limits = &mut entry.limits;
+            *(if place == "health" { &mut limits.health } else { &mut limits.create }) = limit;
+            let host = host(&site, entry, "25s");
+            let (kind, text) = failure(&host, MISBEHAVING);
+            assert!(block_on(host.shutdown()).is_clean());
+            assert!(emit(&host).is_err());
+            if kind == "create-deadline" { Ok(()) } else { Err(text) }
+        });
     }
 }
 
@@ -189,7 +195,9 @@ fn calls_that_never_end_do_not_keep_the_hook_from_running() {
     let site = Site::with_misbehaving();
     for mode in MODES {
         let flushed = site.path("flushed");
-        let host = host(&site, entry(json!({ "call": "never", "flushed": flushed }), mode), "600ms");
+        let mut entry = entry(json!({ "call": "never", "flushed": flushed }), mode);
+        entry.limits.drain = Duration::from_millis(300);
+        let host = host(&site, entry, "25s");
         let audit = host.audit(MISBEHAVING);
         let call = std::thread::spawn(move || block_on(audit.emit_turn_audit(turn_audit_event())));
         let in_flight =
@@ -208,17 +216,17 @@ fn calls_that_never_end_do_not_keep_the_hook_from_running() {
 #[test]
 fn a_shutdown_hook_that_goes_wrong() {
     let site = Site::with_misbehaving();
-    let error = |how: &str| {
-        let host = host(&site, entry(json!({ "shutdown": how }), ExecutionMode::Adaptive), "600ms");
+    let error = |how: &str, limit: &str| {
+        let host = host(&site, entry(json!({ "shutdown": how }), ExecutionMode::Adaptive), limit);
         let report = block_on(host.shutdown());
         assert!(!report.is_clean());
         let error = ended(&report).shutdown_error.clone().expect(how);
         error.strip_prefix(&format!("plugin {MISBEHAVING}: its shutdown hook ")).expect(&error).to_owned()
     };
-    assert_eq!(error("fail-permanent"), "failed (code 8): the shutdown hook cannot do that");
-    assert!(error("panic").starts_with("panicked at tests/fixtures/bad-plugins/misbehaving/src/act.rs:"));
+    assert_eq!(error("fail-permanent", "25s"), "failed (code 8): the shutdown hook cannot do that");
+    assert!(error("panic", "25s").starts_with("panicked at tests/fixtures/bad-plugins/misbehaving/src/act.rs:"));
     for how in ["never", "block"] {
-        let text = error(how);
+        let text = error(how, "600ms");
         assert!(text.starts_with("did not end within "), "{text}");
         assert!(text.ends_with("; raise shutdown of [host] or mend the plugin"), "{text}");
     }
@@ -255,10 +263,13 @@ fn a_plugin_whose_drop_blocks() {
 fn an_instance_that_comes_too_late() {
     let site = Site::with_misbehaving();
     let (go, dropped) = (site.path("go"), site.path("dropped"));
-    let mut late = entry(json!({ "dropped": dropped, "wait_for": go }), ExecutionMode::Adaptive);
-    late.limits.create = Duration::from_millis(300);
-    let host = host(&site, late, "25s");
-    assert_eq!(failure(&host, MISBEHAVING).0, "create-deadline");
+    let _host = with_a_short_limit(|limit| {
+        let mut late = entry(json!({ "dropped": dropped, "wait_for": go }), ExecutionMode::Adaptive);
+        late.limits.create = limit;
+        let host = host(&site, late, "25s");
+        let (kind, text) = failure(&host, MISBEHAVING);
+        if kind == "create-deadline" { Ok(host) } else { Err(text) }
+    });
     assert!(!dropped.exists());
     std::fs::write(go, "go").unwrap();
     eventually("the instance is closed, and its configuration dropped", || dropped.exists());

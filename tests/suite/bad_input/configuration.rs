@@ -1,9 +1,9 @@
 //! A configuration that the plugin, or the host, cannot use. No message shows a value.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use mini_chat_plugin_tests::site::{MISBEHAVING, Site};
+use mini_chat_plugin_loader::config::PluginEntry;
+use mini_chat_plugin_tests::site::{MISBEHAVING, Site, with_a_short_limit};
 
 crate::cases::cases! {
     wrong_type => "config-refused",
@@ -21,7 +21,7 @@ crate::cases::cases! {
 fn fails(config: &str) -> (&'static str, String, PathBuf) {
     let site = Site::with_misbehaving();
     let path = site.path("plugins.toml");
-    let text = format!("[plugins.\"{MISBEHAVING}\"]\nlimits.create = \"10s\"\n{config}\n");
+    let text = format!("[plugins.\"{MISBEHAVING}\"]\nlimits.create = \"60s\"\n{config}\n");
     std::fs::write(&path, text).unwrap();
     let (kind, text) = site.failure(site.builder().config_file(&path), MISBEHAVING);
     assert!(!text.contains("s3cret"), "{text}");
@@ -89,14 +89,16 @@ fn the_type_panics() -> &'static str {
 }
 
 fn reading_never_returns() -> &'static str {
-    let site = Site::with_misbehaving();
-    let config = serde_json::json!({ "parse": "block" });
-    let mut entry = mini_chat_plugin_loader::config::PluginEntry::new(MISBEHAVING).with_config(config).unwrap();
-    entry.limits.create = Duration::from_millis(300);
-    let (kind, text) = site.failure(site.builder().plugin(entry), MISBEHAVING);
-    let why = "its reading of the configuration did not end within 300ms; raise limits.create or mend the plugin";
-    assert_eq!(text, format!("plugin {MISBEHAVING}: {why}"));
-    kind
+    with_a_short_limit(|limit| {
+        let site = Site::with_misbehaving();
+        let config = serde_json::json!({ "parse": "block" });
+        let mut entry = PluginEntry::new(MISBEHAVING).with_config(config).unwrap();
+        entry.limits.create = limit;
+        let (kind, text) = site.failure(site.builder().plugin(entry), MISBEHAVING);
+        let why = format!("its reading of the configuration did not end within {limit:?}");
+        let expected = format!("plugin {MISBEHAVING}: {why}; raise limits.create or mend the plugin");
+        if text == expected { Ok(kind) } else { Err(text) }
+    })
 }
 
 /// Once the secret is there, the same configuration is a good one.

@@ -1,12 +1,10 @@
 //! Constructors and health checks that fail, panic or never end.
 
-use std::time::Duration;
-
 use futures::executor::block_on;
 use mini_chat_plugin_loader::OnFailure;
 use mini_chat_plugin_loader::config::{PluginEntry, PluginsConfig};
 use mini_chat_plugin_loader::error::BuildError;
-use mini_chat_plugin_tests::site::{MISBEHAVING, Site, failure};
+use mini_chat_plugin_tests::site::{MISBEHAVING, Site, failure, with_a_short_limit};
 use serde_json::json;
 
 crate::cases::cases! {
@@ -22,9 +20,6 @@ crate::cases::cases! {
     health_check_blocks_its_thread => "create-deadline",
     health_check_blocks_before_its_future => "create-deadline",
 }
-
-/// Limits so short that what never ends fails soon. Whatever ends is not started with them.
-const SHORT: Duration = Duration::from_millis(300);
 
 fn entry(config: serde_json::Value) -> PluginEntry {
     PluginEntry::new(MISBEHAVING).with_config(config).unwrap()
@@ -85,17 +80,21 @@ fn health_check_panics() -> &'static str {
 }
 
 fn never_ends(place: &str, how: &str) -> &'static str {
-    let mut entry = entry(json!({ place: how }));
-    let step = if place == "create" {
-        entry.limits.create = SHORT;
-        "constructor"
-    } else {
-        entry.limits.health = SHORT;
-        "health check"
-    };
-    let (kind, text) = fails(entry);
-    assert_eq!(text, format!("its {step} did not end within 300ms; raise limits.{place} or mend the plugin"));
-    kind
+    with_a_short_limit(|limit| {
+        let mut entry = entry(json!({ place: how }));
+        let step = if place == "create" {
+            entry.limits.create = limit;
+            "constructor"
+        } else {
+            entry.limits.health = limit;
+            "health check"
+        };
+        let site = Site::with_misbehaving();
+        let (kind, text) = site.failure(site.builder().plugin(entry), MISBEHAVING);
+        let advice = format!("raise limits.{place} or mend the plugin");
+        let expected = format!("plugin {MISBEHAVING}: its {step} did not end within {limit:?}; {advice}");
+        if text == expected { Ok(kind) } else { Err(text) }
+    })
 }
 
 fn constructor_never_returns() -> &'static str {
@@ -118,16 +117,16 @@ fn health_check_blocks_before_its_future() -> &'static str {
     never_ends("health", "block-at-once")
 }
 
-/// A constructor that is slow but within its limit is no failure, and the short limits are those of the file.
+/// The limits are those of the file.
 #[test]
 fn limits_come_from_the_file() {
     let site = Site::with_misbehaving();
-    let toml = format!("[plugins.\"{MISBEHAVING}\"]\nlimits.create = \"250ms\"\nconfig.create = \"never\"\n");
+    let toml = format!("[plugins.\"{MISBEHAVING}\"]\nlimits.health = \"250ms\"\nconfig.health = \"never\"\n");
     let path = site.path("plugins.toml");
     std::fs::write(&path, toml).unwrap();
     let (kind, text) = site.failure(site.builder().config_file(&path), MISBEHAVING);
     assert_eq!(kind, "create-deadline");
-    assert!(text.contains("did not end within 250ms; raise limits.create"), "{text}");
+    assert!(text.contains("did not end within 250ms; raise limits.health"), "{text}");
 }
 
 /// What is required and does not serve fails the host, if it was told so; the good plugin is ended then.

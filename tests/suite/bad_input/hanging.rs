@@ -61,8 +61,8 @@ fn a_constructor_of_the_library_hangs() -> &'static str {
     let host = build(&site, &[by_hand::ID]).unwrap();
     let (kind, text) = failure(&host, by_hand::ID);
     assert_eq!(kind, "open-hangs");
-    let why = "mapping and opening it did not end within 500ms; code that runs while it is mapped hangs; remove the file \
-               and restart the host, which may have to be killed";
+    let why = "copying, mapping and opening it did not end within 500ms; raise limits.create, or, if code that runs while \
+               it is mapped hangs, remove the file and restart the host, which may have to be killed";
     assert_eq!(text, format!("{}: {why}", path.display()));
     assert_good_serves(&serving);
     assert!(block_on(host.shutdown()).plugins.is_empty());

@@ -128,7 +128,7 @@ fn owned_by_somebody() -> &'static str {
         return "untrusted-owner";
     }
     let refused = site.refusal(&path);
-    let expected = "owned by uid 12345, expected root or uid 0; change the owner, or add the uid to trusted_uids";
+    let expected = "it is owned by uid 12345, expected root or uid 0; change the owner, or add the uid to trusted_uids";
     assert_eq!(refused.message, format!("{}: {expected}", path.display()));
     refused.kind
 }

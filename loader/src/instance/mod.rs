@@ -1,0 +1,184 @@
+//! An instance of a plugin on the host's side: opened, created, serving, ended.
+//!
+//! 1. [`OpenedInstance::open`]: the plugin reads its configuration and starts its runtime.
+//! 2. [`OpenedInstance::create`]: the author's constructor, then the health check; gives an [`Instance`].
+//! 3. [`Instance::enter`]: a call begins; the instance is open as long as one is under way.
+//! 4. [`Instance::end`]: drain, retire, shutdown hook, close.
+//!
+//! The steps of the author's code run isolated, on the plugin's runtime, with the host's timer: one that never returns
+//! costs its limit and no more.
+//!
+//! # Invariants
+//!
+//! 1. `Live` closes the plugin's handle when it is dropped, once; every user of the handle holds the `Live`.
+//! 2. A call is under way only between entering and leaving the instance's [`Gate`].
+
+mod end;
+mod live;
+mod opened;
+mod refusal;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use mini_chat_plugin_abi::call::FfiExecutionMode;
+use mini_chat_plugin_abi::instance::FfiInstance;
+use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
+
+pub(crate) use end::Ended;
+pub(crate) use live::Live;
+pub(crate) use opened::{OpenedInstance, Settings};
+
+use crate::call::{Cancellation, Terms};
+use crate::cancel::Bridge;
+use crate::config::ExecutionMode;
+use crate::counter::Sharded;
+use crate::events::{Events, HostEvent};
+use crate::gate::Gate;
+use crate::heap::Account;
+use crate::method::{Kind, Method};
+use crate::open::OpenedImage;
+use crate::watchdog::{Rule, Trip, Watchdog, Watched};
+
+/// A created instance: it can serve.
+pub(crate) struct Instance {
+    pub(crate) policy: Option<PluginModelPolicyRef>,
+    pub(crate) audit: Option<PluginAuditRef>,
+    pub(crate) image: OpenedImage,
+    pub(crate) settings: Settings,
+    pub(crate) since: SystemTime,
+    pub(crate) bridge: Bridge,
+    pub(crate) calls: Sharded,
+    pub(crate) failures: Sharded,
+    gate: Gate,
+    /// Calls run isolated now: always, never, or as the watchdog says.
+    isolated: AtomicBool,
+    /// The number by which the watchdog knows it; 0: not watched.
+    watch: u32,
+    pub(crate) isolations: Sharded,
+    events: Events,
+    baseline: Option<i64>,
+    live: Arc<Live>,
+}
+
+impl Watched for Instance {
+    fn isolate(&self, why: &Trip) {
+        match why {
+            Trip::Often { count } => self.switch(true, &format!("{count} polls were long ones within the window")),
+            Trip::Stuck { held } => self.switch(true, &format!("a poll has held a thread of the host for {held:?}")),
+        }
+    }
+
+    fn release(&self) {
+        self.switch(false, "the clean period is over");
+    }
+}
+
+/// A call under way: holds the instance open.
+pub(crate) struct Entered {
+    instance: Arc<Instance>,
+}
+
+impl Instance {
+    /// Begins a call; nothing if the instance is being ended.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Entered> {
+        // Invariant 2.
+        self.gate.enter().then(|| Entered { instance: Arc::clone(self) })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    pub(crate) fn raw(&self) -> FfiInstance {
+        self.live.raw
+    }
+
+    pub(crate) fn terms(&self, method: Method) -> Terms {
+        Terms {
+            deadline: self.settings.limits.deadline(method),
+            grace: self.settings.limits.grace,
+            mode: if self.isolated() { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE },
+            watch: self.watch,
+            stops: true,
+        }
+    }
+
+    /// Whether its calls run isolated now.
+    pub(crate) fn isolated(&self) -> bool {
+        self.isolated.load(Ordering::Relaxed)
+    }
+
+    /// Lets the watchdog look at it, if its mode is adaptive.
+    pub(crate) fn watched_by(self: &Arc<Self>, watchdog: &Watchdog) {
+        if self.watch == 0 {
+            return;
+        }
+        let this = Arc::downgrade(self);
+        if let Err(error) = watchdog.watch(self.watch, this, Rule::default()) {
+            tracing::error!(plugin = self.name(), "no thread for the watchdog: {error}; the plugin runs isolated");
+            self.switch(true, "the watchdog's thread could not be started");
+        }
+    }
+
+    fn switch(&self, isolate: bool, why: &str) {
+        self.isolated.store(isolate, Ordering::Relaxed);
+        let mode = if isolate { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE };
+        self.live.module.set_mode()(self.live.raw, mode);
+        let now = if isolate { ExecutionMode::Isolated } else { ExecutionMode::Inline };
+        if isolate {
+            self.isolations.add(1);
+            tracing::warn!(plugin = self.name(), "calls run isolated from now on: {why}");
+        } else {
+            tracing::info!(plugin = self.name(), "calls run inline again: {why}");
+        }
+        self.events.send(HostEvent::ModeChanged { plugin: self.name().to_owned(), now, why: why.to_owned() });
+    }
+
+    pub(crate) fn account(&self) -> Option<&'static Account> {
+        self.live.account
+    }
+
+    /// A token of the caller's with its link.
+    pub(crate) fn cancellation(&self, token: tokio_util::sync::CancellationToken) -> Cancellation {
+        let link = self.bridge.link(&token);
+        (token, link)
+    }
+
+    pub(crate) fn serves(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::ModelPolicy => self.policy.is_some(),
+            Kind::Audit => self.audit.is_some(),
+        }
+    }
+
+    /// Calls under way.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.gate.in_flight()
+    }
+
+    /// Bytes of heap that the plugin holds; none when it is linked statically.
+    pub(crate) fn live_heap(&self) -> Option<i64> {
+        self.live.account.map(Account::live)
+    }
+}
+
+impl Entered {
+    pub(crate) fn instance(&self) -> &Arc<Instance> {
+        &self.instance
+    }
+}
+
+impl AsRef<Live> for Entered {
+    fn as_ref(&self) -> &Live {
+        &self.instance.live
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Invariant 2.
+        self.instance.gate.leave();
+    }
+}

@@ -1,7 +1,7 @@
 //! Two protocols of the loader, model-checked: who may still use an instance that ends (`gate`), and which mirror belongs to
 //! which token (`cancel::links`).
 //!
-//! The files are the loader's own, compiled here with [`sync`] and [`per_thread`] in place of the loader's modules of these
+//! The files are the loader's own, compiled here with `sync` and `per_thread` in place of the loader's modules of these
 //! names: loom's primitives, and fakes of what tokio brings, which cannot run under loom. `cargo test -p
 //! mini-chat-plugin-models` runs the models.
 

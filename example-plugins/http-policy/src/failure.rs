@@ -61,11 +61,14 @@ impl Failure {
         MiniChatModelPolicyPluginError::Internal(format!("{doing}: {self}"))
     }
 
-    /// As `publish_usage` answers it: permanent only if the service has refused the event, or it cannot be written.
+    /// As `publish_usage` answers it: permanent only if the service has refused the event, or it cannot be written. A wrong
+    /// token or address is the operator's to mend, and must not cost a billing event: 401, 403 and 404 are transient.
     pub(crate) fn of_publish(&self) -> PublishError {
         let message = format!("publish usage: {self}");
         let is_permanent = match self {
-            Self::Status { status, .. } => status.is_client_error() && !matches!(status.as_u16(), 408 | 429),
+            Self::Status { status, .. } => {
+                status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 404 | 408 | 429)
+            }
             Self::NotWritable(_) => true,
             _ => false,
         };

@@ -6,7 +6,7 @@
 //! | snapshot | `GET {base_url}/v1/users/{user}/policies/{version}` | `NotFound` |
 //! | limits | `GET {base_url}/v1/users/{user}/policies/{version}/limits` | `NotFound` |
 //! | licence | `GET {base_url}/v1/users/{user}/license` | not licensed |
-//! | publish usage | `POST {base_url}/v1/usage` with an `Idempotency-Key` | `Permanent` |
+//! | publish usage | `POST {base_url}/v1/usage` with an `Idempotency-Key` | `Transient` |
 //! | health | `GET {base_url}/healthz` | not healthy |
 //!
 //! # What becomes of a failure
@@ -16,7 +16,8 @@
 //! | no connection, or it broke; a try took longer than `try_timeout_ms` | yes | `Internal` | `Transient` |
 //! | 429, 502, 503, 504 | yes, not before its `Retry-After` | `Internal` | `Transient` |
 //! | 408, another 5xx, a redirect | no | `Internal` | `Transient` |
-//! | another 4xx | no | `Internal` (404: above) | `Permanent` |
+//! | 401, 403, 404: a wrong token or address | no | `Internal` (404: above) | `Transient`: the event is kept |
+//! | another 4xx | no | `Internal` | `Permanent` |
 //! | an answer that is too large or not understood | no | `Internal` | (its body is not read) |
 //! | the call's time is over, or its token is cancelled | – | `Internal` | `Transient` |
 //!

@@ -2,8 +2,8 @@
 //!
 //! Implemented by: host. Called by: plugin, from any thread, at any time until the process ends.
 //!
-//! A host object is named by an integer handle, not a pointer: after the host object is gone (its process lives on) every
-//! call answers [`FfiServiceStatus::GONE`] and touches nothing.
+//! An instance names its host by an integer handle of its own, not a pointer: once the instance has been closed (what is left
+//! of the plugin may live on) every call answers [`FfiServiceStatus::GONE`] and touches nothing.
 
 use abi_stable::StableAbi;
 
@@ -15,7 +15,7 @@ open_enum! {
     FfiServiceStatus {
         /// Done.
         OK = 0,
-        /// The host object that the handle named is gone.
+        /// The instance that the handle stood for has been closed, or its host is gone.
         GONE = 1,
         /// This host does not offer the service.
         UNSUPPORTED = 2,

@@ -160,13 +160,14 @@ impl PluginHostBuilder {
             None => (HostSection::default(), Vec::new()),
         };
         all.extend(entries);
-        check_entries(&all)?;
-        refuse_same_names(&all, &linked)?;
+        refuse_same_names(all.iter().map(|entry| &entry.name))?;
+        refuse_same_names(linked.iter().map(|(name, _)| name))?;
         for (name, _) in &linked {
             if !all.iter().any(|entry| entry.name == *name) {
                 all.push(PluginEntry::new(name.clone()));
             }
         }
+        check_entries(&all)?;
         policy.allow_needed.extend(section.allow_needed.iter().cloned());
         limits.ownership.trusted_uids.extend(&section.trusted_uids);
         let choice = image_dir
@@ -221,15 +222,9 @@ fn check_entries(entries: &[PluginEntry]) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn refuse_same_names(entries: &[PluginEntry], linked: &[(String, InProcessPlugin)]) -> Result<(), BuildError> {
+fn refuse_same_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), BuildError> {
     let mut seen = BTreeSet::new();
-    for entry in entries {
-        if !seen.insert(&entry.name) {
-            return Err(BuildError::DuplicateName { name: entry.name.clone() });
-        }
-    }
-    let mut seen = BTreeSet::new();
-    for (name, _) in linked {
+    for name in names {
         if !seen.insert(name) {
             return Err(BuildError::DuplicateName { name: name.clone() });
         }

@@ -15,6 +15,7 @@ use probe::{Action, Order};
 
 const NAME: &str = "probe";
 const SNAPSHOTS: u32 = 1_000_000;
+const ISOLATED: u32 = 20_000;
 const LEAK: i64 = 1 << 20;
 
 /// Bytes that the allocator may keep between calls that leave nothing behind.
@@ -105,12 +106,13 @@ fn a_million_snapshots_leave_nothing_and_a_leak_is_seen() {
         let report = watched.host.shutdown().await;
         near("the report of its end", report.plugins[0].heap_growth_bytes.expect("known"), LEAK);
 
-        // Pending calls have futures and a task, which the plugin takes from the heap and gives back.
+        // Pending calls have futures and a task, which the plugin takes from the heap and gives back. What its runtime
+        // keeps for a worker that wakes up late is not theirs: the figure may move, but not by a byte for each call.
         let watched = serve(isolated).await;
         watched.snapshots(1_000).await;
         let live = watched.live();
-        watched.snapshots(20_000).await;
-        eventually("tasks give back their memory", || watched.live() == live);
+        watched.snapshots(ISOLATED).await;
+        eventually("tasks give back their memory", || watched.live() - live < i64::from(ISOLATED));
         let report = watched.host.shutdown().await;
         let growth = report.plugins[0].heap_growth_bytes.expect("known");
         assert!(growth.abs() < LEAK / 20, "an instance that leaked nothing holds {growth} bytes after its end");

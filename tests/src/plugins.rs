@@ -1,16 +1,18 @@
 //! Builds plugins with cargo, and lays them out as an operator would.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+use crate::serving::sanitized;
 
 /// Names a directory with `PACKAGE.so` for each package that [`built`] may be asked for.
 pub(crate) const BUILT_ELSEWHERE: &str = "MINI_CHAT_TEST_BUILT";
 
-/// The shared object of a workspace package, built by cargo with the profile of the tests; built once per process.
+/// The shared object of a workspace package, built by cargo with the dev profile; built once per process.
 ///
 /// # Panics
 ///
@@ -21,39 +23,54 @@ pub fn built(package: &str) -> PathBuf {
     if let Some(directory) = std::env::var_os(BUILT_ELSEWHERE) {
         return Path::new(&directory).join(format!("{package}.so"));
     }
-    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let built = built.get_or_insert_default();
-    if let Some(path) = built.get(package) {
-        return path.clone();
-    }
-    let mut cargo = cargo();
-    cargo.args(["build", "--package", package]);
-    let path = shared_object(cargo);
-    built.insert(package.to_owned(), path.clone());
-    path
+    the_one_shared_object(&artifacts_of(package))
 }
 
-/// The program `mini-chat-plugins`, built by cargo with the profile of the tests; built once per process.
+/// The program `mini-chat-plugins`, built by cargo with the dev profile; built once per process.
 ///
 /// # Panics
 ///
 /// If cargo fails, or makes no program of it.
 #[must_use]
 pub fn program() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let mut cargo = cargo();
-            cargo.args(["build", "--package", "mini-chat-plugin-loader", "--bin", "mini-chat-plugins"]);
-            let program =
-                artifacts(cargo).into_iter().find_map(|artifact| Some(artifact["executable"].as_str()?.into()));
-            program.expect("cargo made no program")
-        })
-        .clone()
+    let artifacts = artifacts_of("mini-chat-plugin-loader");
+    let program = artifacts.iter().find(|artifact| {
+        // The target is also built as a test harness.
+        artifact["target"]["name"] == "mini-chat-plugins" && artifact["profile"]["test"] == false
+    });
+    program.and_then(|artifact| artifact["executable"].as_str()).expect("cargo made no program").into()
 }
 
-/// The cargo that runs the tests, in the workspace.
+/// What cargo makes of a package of the workspace.
+///
+/// All of the workspace is built at once, by the very command that `scripts/test` begins with: cargo then finds everything
+/// done. Packages that are built one by one get features of their own, and each of them its own copies of what it needs.
+fn artifacts_of(package: &str) -> Vec<serde_json::Value> {
+    static BUILT: Mutex<BTreeMap<Option<String>, Vec<serde_json::Value>>> = Mutex::new(BTreeMap::new());
+    // `scripts/sanitize` has features unified in any case, and time for the named packages only.
+    let named = sanitized().then(|| package.to_owned());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let artifacts = built.entry(named).or_insert_with_key(|named| {
+        let mut cargo = cargo();
+        match named {
+            Some(package) => cargo.args(["build", "--package", package]),
+            None => cargo.args(["build", "--workspace", "--all-targets"]),
+        };
+        artifacts(cargo)
+    });
+    artifacts.iter().filter(|artifact| package_of(artifact) == Some(package)).cloned().collect()
+}
+
+/// The name in a package id: `path+file:///…/hello#0.1.0`, or, if the folder has another name, `…/plugin#echo-plugin@0.1.0`.
+fn package_of(artifact: &serde_json::Value) -> Option<&str> {
+    let (url, fragment) = artifact["package_id"].as_str()?.rsplit_once('#')?;
+    match fragment.split_once('@') {
+        Some((name, _)) => Some(name),
+        None => url.rsplit('/').next(),
+    }
+}
+
+/// The cargo that built the tests, in the workspace, as if it was started from outside of them.
 ///
 /// # Panics
 ///
@@ -63,6 +80,14 @@ pub fn cargo() -> Command {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate stands in the workspace");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(workspace);
+    // What cargo tells a test of the test's own package: build scripts that look at these, as ring's does, would run again
+    // for each package with tests, and what depends on them would be compiled again.
+    for (name, _) in std::env::vars_os() {
+        let of_package = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if of_package("CARGO_MANIFEST_") || of_package("CARGO_PKG_") {
+            cargo.env_remove(&name);
+        }
+    }
     cargo
 }
 
@@ -73,8 +98,12 @@ pub fn cargo() -> Command {
 /// If cargo fails, or does not make exactly one shared object.
 #[must_use]
 pub fn shared_object(cargo: Command) -> PathBuf {
-    let mut files: Vec<PathBuf> = artifacts(cargo)
-        .into_iter()
+    the_one_shared_object(&artifacts(cargo))
+}
+
+fn the_one_shared_object(artifacts: &[serde_json::Value]) -> PathBuf {
+    let mut files: Vec<PathBuf> = artifacts
+        .iter()
         .filter(|artifact| artifact["target"]["kind"] == serde_json::json!(["cdylib"]))
         .flat_map(|artifact| artifact["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from))

@@ -17,10 +17,11 @@ pub struct Way {
 
 impl Way {
     /// Linked, and loaded in each mode.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self { loaded: false, mode: ExecutionMode::Inline },
         Self { loaded: true, mode: ExecutionMode::Inline },
         Self { loaded: true, mode: ExecutionMode::Isolated },
+        Self { loaded: true, mode: ExecutionMode::Adaptive },
     ];
 
     /// A word for it.

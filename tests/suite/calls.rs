@@ -1,4 +1,4 @@
-//! A call's life as its caller and the plugin see it: the same for a plugin that is linked, loaded, or isolated.
+//! A call's life as its caller and the plugin see it: the same for a plugin that is linked, or loaded in any mode.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ fn a_call_ends_when_the_plugin_has_answered() {
     let _ = plugins::built("probe-plugin");
     let start = Instant::now();
     in_each_way(async |probing| probing.still_serves().await);
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
 }
 
 #[test]

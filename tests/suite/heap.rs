@@ -77,7 +77,7 @@ async fn serve(way: Way) -> Watched {
 
 #[test]
 fn a_million_snapshots_leave_nothing_and_a_leak_is_seen() {
-    let [linked, inline, isolated] = Way::ALL;
+    let [linked, inline, isolated, _] = Way::ALL;
     block_on(async {
         let linked = serve(linked).await;
         assert_eq!(status(&linked.host, NAME).live_heap_bytes, None, "what is linked has no account of its own");

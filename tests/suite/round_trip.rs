@@ -260,10 +260,10 @@ fn texts_of_8_kib_and_8_mib() {
     }
 }
 
-/// What every test here relies on: loaded is loaded, isolated is isolated.
+/// What every test here relies on: loaded is loaded, and each mode is the one it is called by.
 #[test]
 fn the_ways_are_what_they_are_called() {
-    assert_eq!(SERVED.clients.len(), 6);
+    assert_eq!(SERVED.clients.len(), 8, "four ways, ready at once and later");
     for plugin in SERVED.host.status().plugins {
         let instance = status(&SERVED.host, &plugin.name);
         assert_eq!(instance.file.is_some(), plugin.name.starts_with("loaded-"), "{}", plugin.name);

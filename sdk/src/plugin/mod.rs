@@ -13,6 +13,7 @@
 //! | mirrors of the host's tokens | [`token`] |
 //! | panics become data | [`guard`] |
 //! | the host's services | [`host`] |
+//! | a subscriber that hears nothing of the host | [`own_subscriber`] |
 
 pub(crate) mod definition;
 pub(crate) mod descriptor;
@@ -27,6 +28,7 @@ pub(crate) mod heap;
 pub(crate) mod host;
 pub(crate) mod instance;
 mod keys;
+pub(crate) mod own_subscriber;
 pub(crate) mod reply;
 pub(crate) mod token;
 pub(crate) mod vtable;

@@ -34,6 +34,7 @@ use super::definition::PluginDefinition;
 use super::drive::{self, BoxFuture};
 use super::guard;
 use super::instance::{AnyInstance, Core, Instance};
+use super::own_subscriber::looked_for_after;
 use super::token;
 use crate::convert::Domain;
 use crate::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
@@ -108,7 +109,7 @@ impl<T: PluginDefinition> Tables<T> {
                     ));
                 };
                 Ok(boxed(async move {
-                    let plugin = T::create(context, config).await?;
+                    let plugin = looked_for_after(T::create(context, config)).await?;
                     instance.set_plugin(plugin);
                     Ok::<(), PluginError>(())
                 }))
@@ -126,7 +127,7 @@ impl<T: PluginDefinition> Tables<T> {
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
                 let plugin = instance.plugin()?;
-                Ok(boxed(async move { T::health(plugin).await }))
+                Ok(boxed(async move { looked_for_after(T::health(plugin)).await }))
             });
         }
     }
@@ -141,7 +142,7 @@ impl<T: PluginDefinition> Tables<T> {
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
                 let plugin = instance.plugin()?;
-                Ok(boxed(async move { T::shutdown(plugin).await }))
+                Ok(boxed(async move { looked_for_after(T::shutdown(plugin)).await }))
             });
         }
     }

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -28,7 +29,8 @@ impl Drop for Panicking {
 #[test]
 fn panics_of_a_waker_end_there() {
     let count = Arc::new(AtomicUsize::new(0));
-    let waker = Waker::from(Arc::new(Panicking(Arc::clone(&count))));
+    let last = Arc::new(Panicking(Arc::clone(&count)));
+    let waker = Waker::from(Arc::clone(&last));
     let kept = guarded(&mut Context::from_waker(&waker), |cx| {
         cx.waker().wake_by_ref();
         let kept = cx.waker().clone();
@@ -40,11 +42,11 @@ fn panics_of_a_waker_end_there() {
     let another = kept.clone();
     another.wake();
     assert_eq!(count.load(Ordering::SeqCst), 3);
-    std::mem::forget(waker.clone());
-    // The last but one: nothing is dropped.
     drop(waker);
     drop(kept);
-    assert_eq!(count.load(Ordering::SeqCst), 3);
+    assert_eq!(count.load(Ordering::SeqCst), 3, "the last is here");
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(last))).unwrap_err();
+    assert_eq!(count.load(Ordering::SeqCst), 103);
 }
 
 #[test]

@@ -6,10 +6,12 @@
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use echo::answers;
 use futures::executor::block_on;
 use mini_chat_plugin_loader::PluginHost;
+use mini_chat_plugin_loader::config::Limits;
 use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, PublishError};
 use mini_chat_plugin_sdk::models::UsageEvent;
@@ -56,7 +58,11 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
             let name = format!("{}-pending-{pending}", way.name());
             for events in ["describe", "answer"] {
                 let config = serde_json::json!({ "events": events, "pending": pending });
-                let entry = echo.entry(format!("{name}-{events}"), way).with_config(config).unwrap();
+                let mut entry = echo.entry(format!("{name}-{events}"), way).with_config(config).unwrap();
+                // Describing 8 MiB takes a while, most of all under a sanitizer on a busy machine.
+                let long = Duration::from_secs(600);
+                entry.limits =
+                    Limits { policy: long, publish_usage: long, audit: long, drain: long * 2, ..Limits::default() };
                 entries.push((way, entry));
             }
             names.push(name);
@@ -247,7 +253,9 @@ fn texts_of_8_kib_and_8_mib() {
     turn.error_code = Some("é".repeat(4 << 10));
     let mut usage = strategies::from_seed(&strategies::usage_event(), seed);
     usage.effective_model = answers::large_text();
-    for client in &SERVED.clients {
+    // Under a sanitizer each takes minutes: of the six, the two that cross the boundary and have been pending.
+    let seen = |client: &&Client| !sanitized() || (client.way.starts_with("loaded-") && client.way.ends_with("-2"));
+    for client in SERVED.clients.iter().filter(seen) {
         let check = || {
             let found = block_on(client.policy.get_policy_snapshot(user_id, answers::LARGE, token()));
             same(&client.way, &text_of(&found), &snapshot)?;

@@ -90,6 +90,7 @@ impl Starter {
             priority: entry.priority,
             config: entry.config.clone(),
             registration: Arc::new(Registration::new(self.identity.clone(), image.account)),
+            handover: None,
         };
         let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
         let instance = Arc::new(opened.create(self.events.clone()).await?);

@@ -1,6 +1,7 @@
 //! [`PluginContext`]: what a constructor is told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mini_chat_plugin_abi::host::FfiLogLevel;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,38 @@ pub enum Purpose {
     /// To find out whether it could: it gets no calls, may run beside a serving instance, and must not disturb that one
     /// (bind its port, take its lock, write its files). Its data directory is a scratch one.
     Preflight,
+}
+
+/// What the predecessor in the slot has handed over: the bytes that its hook `export_state` gave.
+///
+/// The predecessor is the same plugin, but hardly ever the same build: a plugin must be able to tell bytes of an older or
+/// a newer version of itself (put a version in front), and to start without them.
+#[derive(Clone)]
+pub struct Handover {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) exact: bool,
+}
+
+impl Handover {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether the predecessor was quiesced before it gave them, and so has not changed since: queues and counters may be
+    /// taken over. Otherwise it still serves: what it gave is out of date already, and good for warming up a cache at most.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+}
+
+/// Says how much there is, not what: it may be secret.
+impl std::fmt::Debug for Handover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handover").field("len", &self.bytes.len()).field("exact", &self.exact).finish()
+    }
 }
 
 /// Severity of a record for the host's log.
@@ -43,6 +76,7 @@ pub struct PluginContext {
     pub(crate) purpose: Purpose,
     pub(crate) lifetime: CancellationToken,
     pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) handover: Option<Handover>,
     pub(crate) host: Host,
 }
 
@@ -85,6 +119,21 @@ impl PluginContext {
         };
         std::fs::create_dir_all(path).or_retryable(&format!("create the data directory {}", path.display()))?;
         Ok(path.clone())
+    }
+
+    /// What the predecessor in the slot has handed over; none for the first generation, after a predecessor without the
+    /// hook `export_state`, and where the hook failed or gave too much.
+    ///
+    /// It stays in memory (16 MiB at most) as long as this context or a clone of it does; see
+    /// [`forget_handover`](Self::forget_handover).
+    #[must_use]
+    pub fn handover(&self) -> Option<&Handover> {
+        self.handover.as_ref()
+    }
+
+    /// Lets go of the handover: for a constructor that keeps the context, once it has taken what it needs.
+    pub fn forget_handover(&mut self) {
+        self.handover = None;
     }
 
     /// Name of the host program, such as `mini-chat-plugins`.

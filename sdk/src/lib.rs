@@ -35,7 +35,7 @@ pub mod testing;
 
 pub use async_trait::async_trait;
 pub use config::NoConfig;
-pub use context::{LogLevel, PluginContext, Purpose};
+pub use context::{Handover, LogLevel, PluginContext, Purpose};
 pub use in_process::InProcessPlugin;
 pub use plugin_error::{OrPluginError, PluginError};
 pub use secret::Secret;
@@ -49,8 +49,8 @@ pub mod prelude {
     pub use crate::models::*;
     pub use crate::plugin_api::*;
     pub use crate::{
-        InProcessPlugin, LogLevel, NoConfig, OrPluginError, PluginContext, PluginError, Purpose, Secret, async_trait,
-        define_plugin, export_plugin,
+        Handover, InProcessPlugin, LogLevel, NoConfig, OrPluginError, PluginContext, PluginError, Purpose, Secret,
+        async_trait, define_plugin, export_plugin,
     };
     pub use time::OffsetDateTime;
     pub use tokio_util::sync::CancellationToken;

@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::config;
-use crate::context::{LogLevel, PluginContext, Purpose};
+use crate::context::{Handover, LogLevel, PluginContext, Purpose};
 use crate::plugin::host::Host;
 use crate::plugin_error::PluginError;
 
@@ -52,7 +52,7 @@ pub struct TestContext {
 }
 
 impl TestContext {
-    /// For an instance of this name: generation 1, to serve, without a data directory.
+    /// For an instance of this name: generation 1, to serve, without a data directory or a handover.
     #[must_use]
     pub fn new(instance_name: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -64,6 +64,7 @@ impl TestContext {
             purpose: Purpose::Serve,
             lifetime: CancellationToken::new(),
             data_dir: None,
+            handover: None,
             host: Host { handle, services: HostServicesRef(Services::TABLE.as_prefix()) },
         };
         Self { context }
@@ -87,6 +88,13 @@ impl TestContext {
     #[must_use]
     pub fn with_generation(mut self, generation: u64) -> Self {
         self.context.generation = generation;
+        self
+    }
+
+    /// Gives the instance what its predecessor exported; `exact`: after it was quiesced.
+    #[must_use]
+    pub fn with_handover(mut self, bytes: impl Into<Vec<u8>>, exact: bool) -> Self {
+        self.context.handover = Some(Handover { bytes: Arc::from(bytes.into()), exact });
         self
     }
 

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use abi_stable::std_types::{RErr, ROk, RResult};
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::records::FfiAuditUsageTokens;
+use mini_chat_plugin_abi::state::FfiState;
 use mini_chat_plugin_sdk::audit_models::AuditUsageTokens;
 use mini_chat_plugin_sdk::convert::{Domain, HeapBytes};
 use mini_chat_plugin_tests::{for_each_domain_type, strategies};
@@ -105,4 +106,13 @@ fn a_list_owns_its_buffer_and_what_is_in_it() {
     let record = list.into_record();
     assert_eq!(record.heap_bytes(), 10 * 24 + 100);
     assert_eq!(given_back(record), 10 * 24 + 100);
+}
+
+#[test]
+fn a_state_owns_its_buffer() {
+    let mut bytes = Vec::with_capacity(4096);
+    bytes.push(1);
+    let reply: RResult<FfiState, FfiError> = ROk(FfiState { bytes: bytes.into() });
+    assert_eq!(reply.heap_bytes(), 4096);
+    assert_eq!(given_back(reply), 4096);
 }

@@ -6,8 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use abi_stable::std_types::RResult;
-use mini_chat_plugin_abi::buffer::FfiStr;
+use mini_chat_plugin_abi::buffer::{FfiBytes, FfiStr};
 use mini_chat_plugin_abi::instance::{FfiOpenArgs, FfiPurpose};
+use mini_chat_plugin_abi::state::FfiStateKind;
 use mini_chat_plugin_sdk::prelude::*;
 use mini_chat_plugin_sdk::{InProcessPlugin, define_plugin};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,9 @@ impl Bridged {
             data_dir: FfiStr::new(""),
             host: 0,
             services: crate::services::services(),
+            state: FfiBytes::new(&[]),
+            state_kind: FfiStateKind::NONE,
+            reserved: 0,
         };
         match module.open()(&args) {
             RResult::ROk(instance) => Self(Bridge::new(Source { module, instance }, limit)),

@@ -16,6 +16,12 @@ pub enum Stage {
     Health,
     /// Its shutdown hook ran.
     Shutdown,
+    /// It was to give up what only one instance may hold, before its successor is created.
+    Quiesce,
+    /// It was to take that back, as there is no successor after all.
+    Resume,
+    /// It was to tell what its successor gets.
+    ExportState,
 }
 
 impl Stage {
@@ -26,6 +32,9 @@ impl Stage {
             Self::Create => "constructor",
             Self::Health => "health check",
             Self::Shutdown => "shutdown hook",
+            Self::Quiesce => "hook quiesce",
+            Self::Resume => "hook resume",
+            Self::ExportState => "hook export_state",
         }
     }
 }
@@ -152,5 +161,6 @@ const fn limit_key(stage: Stage) -> &'static str {
         Stage::Open | Stage::Create => "limits.create",
         Stage::Health => "limits.health",
         Stage::Shutdown => "shutdown of [host]",
+        Stage::Quiesce | Stage::Resume | Stage::ExportState => "limits.hold",
     }
 }

@@ -26,7 +26,8 @@ impl Instance {
             self.live.give_up();
         }
         let limit = end_by.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(100));
-        let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config).await.err();
+        let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config, self.live.module.shutdown());
+        let shutdown = shutdown.await.err();
         unfinished.plugin = None;
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
         let live = Arc::clone(&self.live);

@@ -3,7 +3,8 @@
 //! 1. [`OpenedInstance::open`]: the plugin reads its configuration and starts its runtime.
 //! 2. [`OpenedInstance::create`]: the author's constructor, then the health check; gives an [`Instance`].
 //! 3. [`Instance::enter`]: a call begins; the instance is open as long as one is under way.
-//! 4. [`Instance::end`]: drain, retire, shutdown hook, close.
+//! 4. [`Instance::quiesce`], [`Instance::export_state`], [`Instance::resume`]: what it does for a successor.
+//! 5. [`Instance::end`]: drain, retire, shutdown hook, close.
 //!
 //! The steps of the author's code run isolated, on the plugin's runtime, with the host's timer: one that never returns
 //! costs its limit and no more.
@@ -14,6 +15,7 @@
 //! 2. A call is under way only between entering and leaving the instance's [`Gate`].
 
 mod end;
+pub(crate) mod handover;
 mod live;
 mod opened;
 mod refusal;

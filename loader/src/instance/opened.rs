@@ -1,15 +1,20 @@
 //! Opening and creating: the first two steps of an instance, and how a step of the author's code is run.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use abi_stable::std_types::ROption;
-use mini_chat_plugin_abi::buffer::FfiStr;
-use mini_chat_plugin_abi::call::FfiExecutionMode;
-use mini_chat_plugin_abi::instance::{FfiOpenArgs, FfiPurpose};
+use async_ffi::FfiContext;
+use mini_chat_plugin_abi::buffer::{FfiBytes, FfiStr};
+use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiExecutionMode};
+use mini_chat_plugin_abi::instance::{FfiInstance, FfiOpenArgs, FfiPurpose};
+use mini_chat_plugin_abi::state::FfiStateKind;
+use mini_chat_plugin_sdk::convert::HeapBytes;
 
 use super::Instance;
+use super::handover::Handover;
 use super::live::{Live, Unclaimed};
 use super::refusal::create_error;
 use crate::call::{Fault, HostCall, Terms};
@@ -39,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) priority: Option<i16>,
     pub(crate) config: ConfigTable,
     pub(crate) registration: Arc<Registration>,
+    /// What a predecessor has exported. `open` passes it on and keeps nothing of it.
+    pub(crate) handover: Option<Handover>,
 }
 
 /// An instance whose configuration was accepted and whose runtime runs; no constructor has run.
@@ -53,7 +60,7 @@ impl OpenedInstance {
     /// Opens an instance of `image`. Runs the deserialisation of the author's configuration type: on a thread of its own.
     pub(crate) async fn open(
         image: OpenedImage,
-        settings: Settings,
+        mut settings: Settings,
         config: ResolvedConfig,
         housekeeping: Housekeeping,
     ) -> Result<Self, CreateError> {
@@ -61,6 +68,7 @@ impl OpenedInstance {
         let name = Arc::clone(&settings.name);
         let baseline = image.account.map(Account::live);
         let module = image.module;
+        let handover = settings.handover.take();
         let job_settings = settings.clone();
         let job = housekeeping::run("mini-chat-open", move || {
             let s = &job_settings;
@@ -73,6 +81,9 @@ impl OpenedInstance {
                 data_dir: FfiStr::new(&s.data_dir),
                 host: s.registration.handle(),
                 services: services::services(),
+                state: handover.as_ref().map_or(FfiBytes::new(&[]), Handover::bytes),
+                state_kind: handover.as_ref().map_or(FfiStateKind::NONE, Handover::kind),
+                reserved: 0,
             };
             let raw = module.open()(&args).into_result()?;
             let registration = Arc::clone(&s.registration);
@@ -102,8 +113,8 @@ impl OpenedInstance {
     /// Runs the author's constructor and health check.
     pub(crate) async fn create(self, events: Events) -> Result<Instance, CreateError> {
         let Self { live, image, settings, baseline } = self;
-        step(&live, Stage::Create, settings.limits.create, &settings.config).await?;
-        step(&live, Stage::Health, settings.limits.health, &settings.config).await?;
+        step(&live, Stage::Create, settings.limits.create, &settings.config, live.module.create()).await?;
+        step(&live, Stage::Health, settings.limits.health, &settings.config, live.module.health()).await?;
         let isolated = AtomicBool::new(settings.mode == ExecutionMode::Isolated);
         let watch = if settings.mode == ExecutionMode::Adaptive { watchdog::next_number() } else { 0 };
         Ok(Instance {
@@ -130,22 +141,20 @@ fn option<T>(value: ROption<T>) -> Option<T> {
     value.into_option()
 }
 
-/// One step of the author's code in an instance's life: isolated, within its limit.
-pub(super) async fn step(
+/// A function of the plugin's module that runs a step of the author's code.
+type Step<R> = extern "C" fn(FfiInstance, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>);
+
+/// One step of the author's code in an instance's life, run by `function`: isolated, within its limit.
+pub(super) async fn step<R: HeapBytes>(
     live: &Arc<Live>,
     stage: Stage,
     limit: Duration,
     config: &ConfigTable,
-) -> Result<(), CreateError> {
+    function: Step<R>,
+) -> Result<R, CreateError> {
     let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED, watch: 0, stops: false };
-    let module = live.module;
-    let function = match stage {
-        Stage::Open | Stage::Create => module.create(),
-        Stage::Health => module.health(),
-        Stage::Shutdown => module.shutdown(),
-    };
     let raw = live.raw;
-    let call = HostCall::<_, (), _>::new(Arc::clone(live), terms, None, move |_, context, waker, out| {
+    let call = HostCall::<_, R, _>::new(Arc::clone(live), terms, None, move |_, context, waker, out| {
         function(raw, context, waker, out);
     });
     call.await.map_err(|fault| match fault {

@@ -1,10 +1,11 @@
-//! Buffers that cross by moving three words: [`FfiString`], [`FfiVec`], and the borrowed [`FfiStr`].
+//! Buffers that cross by moving three words: [`FfiString`], [`FfiVec`], and the borrowed [`FfiStr`] and [`FfiBytes`].
 //!
 //! | here | std twin | what crosses |
 //! | --- | --- | --- |
 //! | `FfiString` | `String` | pointer, length, capacity; the allocation changes owner |
 //! | `FfiVec<T>` | `Vec<T>` | pointer, length, capacity; the allocation changes owner |
 //! | `FfiStr<'a>` | `&'a str` | pointer, length; nothing changes owner |
+//! | `FfiBytes<'a>` | `&'a [u8]` | pointer, length; nothing changes owner |
 //!
 //! # Invariants
 //!
@@ -14,6 +15,7 @@
 //! 2. `ptr`, `len`, `cap` are the parts of a live `String`/`Vec<T>` that was taken apart by this module and has not been
 //!    given to anyone else; they are written nowhere else.
 //! 3. The bytes of an `FfiString`/`FfiStr` are UTF-8: both sides make them from `String`/`str` only.
+//! 4. Pointer and length of an `FfiBytes<'a>` are those of a `&'a [u8]`; they are written nowhere else.
 
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -193,5 +195,43 @@ impl<'a> From<&'a str> for FfiStr<'a> {
 impl fmt::Debug for FfiStr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Borrowed bytes: valid for `'a`, which at the boundary is the duration of the call they are an argument of.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct FfiBytes<'a> {
+    ptr: *const u8,
+    len: usize,
+    _borrows: PhantomData<&'a u8>,
+}
+
+const _: () = assert!(size_of::<FfiBytes<'static>>() == 2 * size_of::<usize>());
+
+// SAFETY: an FfiBytes is a `&'a [u8]` taken apart, and `&[u8]` is Send.
+unsafe impl Send for FfiBytes<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for FfiBytes<'_> {}
+
+impl<'a> FfiBytes<'a> {
+    /// Borrows bytes.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), len: bytes.len(), _borrows: PhantomData }
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_slice(self) -> &'a [u8] {
+        // SAFETY: made from a `&'a [u8]` only (invariant 4), so pointer and length are valid for `'a`.
+        unsafe { slice::from_raw_parts(self.ptr, self.len) }
+    }
+}
+
+/// Says how many there are, not which: they may be secret.
+impl fmt::Debug for FfiBytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FfiBytes({} bytes)", self.len)
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! Keys of format 1 (all required): `format`, `requires`, `id`, `version`, `package`, `vendor`, `priority`, `abi`
 //! (`version`, `majors`), `sdk`, `kinds` (method names per kind), `target`, `compiler`, `profile`, `opt_level`, `panic`,
-//! `heap`, `preflight`, `reentrant`, `hooks`. A host ignores keys that it does not know; what it must not ignore stands in
-//! `requires`, and a host refuses a file that requires what it does not know.
+//! `heap`, `preflight`, `reentrant`, `hooks` (those of [`HOOKS`] that the author supplied). A host ignores keys that it does
+//! not know; what it must not ignore stands in `requires`, and a host refuses a file that requires what it does not know.
 
 /// Name of the ELF section.
 pub const SECTION: &str = ".mini_chat_plugin";
@@ -32,3 +32,7 @@ pub const AUDIT: (&str, &[&str]) =
 
 /// What a descriptor's `requires` may name and this release understands: nothing yet.
 pub const KNOWN_REQUIREMENTS: &[&str] = &[];
+
+/// What `hooks` may name: functions of [`PluginModule`](crate::module::PluginModule) that do nothing unless the author
+/// supplied them. A plugin with `quiesce` has `resume` as well, and is exclusive: it never runs beside its successor.
+pub const HOOKS: &[&str] = &["health", "shutdown", "quiesce", "resume", "export_state"];

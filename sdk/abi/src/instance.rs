@@ -4,9 +4,10 @@ use core::ffi::c_void;
 
 use abi_stable::StableAbi;
 
-use crate::buffer::FfiStr;
+use crate::buffer::{FfiBytes, FfiStr};
 use crate::host::HostServicesRef;
 use crate::open_enum::open_enum;
+use crate::state::FfiStateKind;
 
 open_enum! {
     /// What an instance is created for.
@@ -53,6 +54,12 @@ pub struct FfiOpenArgs<'a> {
     pub host: u64,
     /// The host's services. Immortal.
     pub services: HostServicesRef,
+    /// What the predecessor in the slot has exported, as `state_kind` says; empty if there is none.
+    pub state: FfiBytes<'a>,
+    /// What `state` is worth. A plugin that does not know the value refuses with `UNSUPPORTED`.
+    pub state_kind: FfiStateKind,
+    /// 0; reserved so that the struct has no padding.
+    pub reserved: u32,
 }
 
 /// What `close` reports.
@@ -68,4 +75,4 @@ pub struct FfiCloseReport {
 }
 
 const _: () = assert!(size_of::<FfiCloseReport>() == 16);
-const _: () = assert!(size_of::<FfiOpenArgs<'static>>() == 80);
+const _: () = assert!(size_of::<FfiOpenArgs<'static>>() == 104);

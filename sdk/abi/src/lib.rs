@@ -19,6 +19,7 @@
 //! | [`call`], [`error`] | one call, one error |
 //! | [`module`] | the plugin's functions: life cycle, model policy, audit |
 //! | [`instance`] | what an instance is created with, what its end reports |
+//! | [`state`] | what an instance hands to its successor |
 //! | [`records`] | the frozen twins of the domain types |
 //! | [`buffer`], [`scalar`] | strings, vectors, UUIDs, times |
 
@@ -34,3 +35,4 @@ pub mod module;
 pub mod open_enum;
 pub mod records;
 pub mod scalar;
+pub mod state;

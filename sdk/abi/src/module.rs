@@ -4,12 +4,22 @@
 //!
 //! # Life of an instance
 //!
-//! 1. `open` checks the configuration and starts the instance's runtime; none of the author's code runs but the
-//!    deserialisation of the configuration type.
+//! 1. `open` checks the configuration, copies the predecessor's state and starts the instance's runtime; none of the
+//!    author's code runs but the deserialisation of the configuration type.
 //! 2. `create` runs the author's constructor. Exactly once per instance.
-//! 3. `health`, and the methods of the traits, any number of times, from any thread, concurrently.
-//! 4. `retire` cancels the lifetime token; `shutdown` runs the author's hook.
-//! 5. `close` gives the instance back and stops its runtime.
+//! 3. `health`, and the methods of the traits, any number of times, from any thread, concurrently; also `export_state`,
+//!    whose result is then a hint ([`FfiStateKind::HINT`](crate::state::FfiStateKind::HINT)).
+//! 4. A plugin that has the hook `quiesce` is exclusive: before its successor is created the host lets no more calls in,
+//!    waits for those under way, and calls `quiesce`. Then it calls none but `export_state` (whose result is now
+//!    [`EXACT`](crate::state::FfiStateKind::EXACT)), `resume`, and those of the next two steps. If there is to be no
+//!    successor after all, `resume` leads back to step 3. A `quiesce` that failed, or did not end in time, is followed by
+//!    `resume` as well: the plugin may have given up a part.
+//! 5. `retire` cancels the lifetime token; `shutdown` runs the author's hook.
+//! 6. `close` gives the instance back and stops its runtime.
+//!
+//! `quiesce`, `resume` and an exact `export_state` run while callers wait: the host gives them the time for which it holds
+//! calls. It discards a state of more than [`MAX_STATE_BYTES`](crate::state::MAX_STATE_BYTES), with a warning; the
+//! successor is then opened without one.
 //!
 //! # Rules that hold for every function here
 //!
@@ -38,6 +48,7 @@ use crate::records::{
     FfiUsageEvent, FfiUserLicenseStatus, FfiUserLimits,
 };
 use crate::scalar::FfiUuid;
+use crate::state::FfiState;
 
 /// Life cycle of instances, and the vtables of the traits that the plugin serves.
 #[repr(C)]
@@ -74,6 +85,16 @@ pub struct PluginModule {
     /// `token_free(token)`: gives the host's handle back; clones that the plugin holds live on. Once per `token_new`, also
     /// after `close`.
     pub token_free: extern "C" fn(FfiToken),
+    /// `quiesce(instance, context, waker, out)`: the author's hook, to give up what only one instance may hold (a port, a
+    /// lock, a file's tail) and to flush; ready and Ok if there is none. No call is under way, and none comes until `resume`.
+    pub quiesce: extern "C" fn(FfiInstance, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<()>>),
+    /// `resume(instance, context, waker, out)`: the author's hook, to take back what `quiesce` gave up; ready and Ok if
+    /// there is none. An instance for which it failed may be resumed again.
+    pub resume: extern "C" fn(FfiInstance, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<()>>),
+    /// `export_state(instance, context, waker, out)`: the author's hook; what its successor gets at `open`. Ready and empty
+    /// if there is none. The buffer becomes the host's.
+    pub export_state:
+        extern "C" fn(FfiInstance, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<FfiState>>),
     /// The model-policy trait, if served.
     pub model_policy: ROption<PluginModelPolicyRef>,
     /// The audit trait, if served.

@@ -4,6 +4,7 @@ use abi_stable::std_types::{ROption, RResult};
 use mini_chat_plugin_abi::buffer::{FfiString, FfiVec};
 use mini_chat_plugin_abi::error::FfiError;
 use mini_chat_plugin_abi::scalar::{FfiTime, FfiUuid};
+use mini_chat_plugin_abi::state::FfiState;
 
 /// Bytes of heap that a record owns: the capacities of all its buffers, not their lengths.
 ///
@@ -56,6 +57,13 @@ impl<T: HeapBytes> HeapBytes for RResult<T, FfiError> {
             RResult::ROk(value) => value.heap_bytes(),
             RResult::RErr(error) => error.heap_bytes(),
         }
+    }
+}
+
+impl HeapBytes for FfiState {
+    #[inline]
+    fn heap_bytes(&self) -> usize {
+        self.bytes.buffer_bytes()
     }
 }
 

@@ -30,6 +30,12 @@ pub trait PluginDefinition: Sized + Send + Sync + 'static {
     const HAS_HEALTH: bool = false;
     /// Whether [`shutdown`](Self::shutdown) is the author's.
     const HAS_SHUTDOWN: bool = false;
+    /// Whether [`quiesce`](Self::quiesce) is the author's: then the plugin is exclusive.
+    const HAS_QUIESCE: bool = false;
+    /// Whether [`resume`](Self::resume) is the author's; together with `quiesce` only.
+    const HAS_RESUME: bool = false;
+    /// Whether [`export_state`](Self::export_state) is the author's.
+    const HAS_EXPORT_STATE: bool = false;
     /// The model-policy vtable, if that trait is served.
     const MODEL_POLICY: Option<PluginModelPolicyRef>;
     /// The audit vtable, if that trait is served.
@@ -54,5 +60,20 @@ pub trait PluginDefinition: Sized + Send + Sync + 'static {
     /// The hook at the end: flush what is not flushed.
     fn shutdown(_plugin: &Self::Plugin) -> impl Future<Output = Result<(), PluginError>> + Send {
         std::future::ready(Ok(()))
+    }
+
+    /// The hook before a successor is created: give up what only one instance may hold, and flush.
+    fn quiesce(_plugin: &Self::Plugin) -> impl Future<Output = Result<(), PluginError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The hook if there is to be no successor after all: take back what `quiesce` gave up.
+    fn resume(_plugin: &Self::Plugin) -> impl Future<Output = Result<(), PluginError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The hook that says what the successor gets.
+    fn export_state(_plugin: &Self::Plugin) -> impl Future<Output = Result<Vec<u8>, PluginError>> + Send {
+        std::future::ready(Ok(Vec::new()))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `mini_chat_plugin_abi::descriptor` says what is in it and where it is put.
 
-use mini_chat_plugin_abi::descriptor::{ABI_MAJOR, ABI_VERSION, AUDIT, FORMAT, MODEL_POLICY};
+use mini_chat_plugin_abi::descriptor::{ABI_MAJOR, ABI_VERSION, AUDIT, FORMAT, HOOKS, MODEL_POLICY};
 
 use super::definition::PluginDefinition;
 
@@ -23,8 +23,8 @@ pub struct DescriptorText {
 ///
 /// # Panics
 ///
-/// If the id is not a GTS segment, if no trait is served, or if the vendor is empty, too long, or has a quote, a backslash
-/// or a control character in it.
+/// If the id is not a GTS segment, if no trait is served, if the vendor is empty, too long, or has a quote, a backslash
+/// or a control character in it, or if there is one of the hooks `quiesce` and `resume` without the other.
 pub const fn check<T: PluginDefinition>() {
     assert!(
         super::gts::is_segment(T::ID) && T::ID.len() <= MOST,
@@ -38,6 +38,11 @@ pub const fn check<T: PluginDefinition>() {
     assert!(
         !T::VENDOR.is_empty() && T::VENDOR.len() <= MOST && is_plain(T::VENDOR),
         "`vendor` must have 1 to 512 bytes, and no quote, backslash or control character among them"
+    );
+    assert!(
+        T::HAS_QUIESCE == T::HAS_RESUME,
+        "`quiesce` and `resume` must come together: a plugin that gives up what only one instance may hold must be able to \
+         take it back when its successor cannot be created"
     );
 }
 
@@ -97,12 +102,9 @@ impl DescriptorText {
         text.pair("heap", "host");
         text.pair("preflight", if T::PREFLIGHT_CREATE { "create" } else { "open" });
         text.raw(if T::REENTRANT { ",\"reentrant\":true" } else { ",\"reentrant\":false" });
-        text.raw(match (T::HAS_HEALTH, T::HAS_SHUTDOWN) {
-            (true, true) => ",\"hooks\":[\"health\",\"shutdown\"]}",
-            (true, false) => ",\"hooks\":[\"health\"]}",
-            (false, true) => ",\"hooks\":[\"shutdown\"]}",
-            (false, false) => ",\"hooks\":[]}",
-        });
+        text.raw(",\"hooks\":");
+        text.list(HOOKS, &[T::HAS_HEALTH, T::HAS_SHUTDOWN, T::HAS_QUIESCE, T::HAS_RESUME, T::HAS_EXPORT_STATE]);
+        text.raw("}");
         text
     }
 
@@ -169,13 +171,22 @@ impl DescriptorText {
 
     const fn methods(&mut self, (kind, methods): (&str, &[&str])) {
         self.string(kind);
-        self.raw(":[");
-        let mut at = 0;
-        while at < methods.len() {
-            if at > 0 {
-                self.raw(",");
+        self.raw(":");
+        self.list(methods, &[true; 16]);
+    }
+
+    /// Those of the names that are there.
+    const fn list(&mut self, names: &[&str], there: &[bool]) {
+        self.raw("[");
+        let (mut at, mut first) = (0, true);
+        while at < names.len() {
+            if there[at] {
+                if !first {
+                    self.raw(",");
+                }
+                self.string(names[at]);
+                first = false;
             }
-            self.string(methods[at]);
             at += 1;
         }
         self.raw("]");

@@ -13,6 +13,9 @@
 /// | `create` | the constructor: `async fn(PluginContext, Config) -> Result<Plugin, PluginError>` | required |
 /// | `health` | `async fn(&Plugin) -> Result<(), PluginError>` | optional |
 /// | `shutdown` | `async fn(&Plugin) -> Result<(), PluginError>`: flush what is not flushed | optional |
+/// | `quiesce` | `async fn(&Plugin) -> Result<(), PluginError>`: give up what only one instance may hold (a port, a lock, a file's tail) and flush, before a successor is created; makes the plugin exclusive | optional, with `resume` |
+/// | `resume` | `async fn(&Plugin) -> Result<(), PluginError>`: take it back, when there is to be no successor after all | optional, with `quiesce` |
+/// | `export_state` | `async fn(&Plugin) -> Result<Vec<u8>, PluginError>`: what the successor finds in [`PluginContext::handover`](crate::PluginContext::handover), at most 16 MiB | optional |
 /// | `preflight` | `create` (default): the constructor may run in a check process beside a serving instance; `open`: it may not | optional |
 /// | `reentrant` | `true`: instances may share this library's statics (default `false`) | optional |
 ///

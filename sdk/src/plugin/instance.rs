@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs, FfiPurpose};
+use mini_chat_plugin_abi::state::FfiStateKind;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ use super::definition::PluginDefinition;
 use super::guard;
 use super::host::{self, Host};
 use crate::config;
-use crate::context::{PluginContext, Purpose};
+use crate::context::{Handover, PluginContext, Purpose};
 
 /// What an instance has whatever its plugin is.
 pub(crate) struct Core {
@@ -40,7 +41,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// Starts the runtime, and puts together what the constructor will be told.
-    fn start(args: &FfiOpenArgs<'_>, purpose: Purpose) -> Result<(Self, PluginContext), FfiError> {
+    fn start(args: &FfiOpenArgs<'_>, told: Told) -> Result<(Self, PluginContext), FfiError> {
         let name = args.name.as_str();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(args.workers.max(1) as usize)
@@ -59,9 +60,10 @@ impl Core {
         let context = PluginContext {
             instance_name: name.to_owned(),
             generation: args.generation,
-            purpose,
+            purpose: told.purpose,
             lifetime: lifetime.clone(),
             data_dir: (!data_dir.is_empty()).then(|| PathBuf::from(data_dir)),
+            handover: told.handover,
             host: Host { handle: args.host, services: args.services },
         };
         let core = Self {
@@ -113,16 +115,31 @@ impl Drop for Core {
     }
 }
 
-/// What the instance is for, as the constructor is told.
-fn purpose(args: &FfiOpenArgs<'_>) -> Result<Purpose, FfiError> {
-    match args.purpose {
-        FfiPurpose::SERVE => Ok(Purpose::Serve),
-        FfiPurpose::PREFLIGHT => Ok(Purpose::Preflight),
-        other => Err(FfiError::new(
-            FfiErrorOrigin::UNSUPPORTED,
-            FfiErrorKind::PERMANENT,
-            format!("the plugin does not know the purpose {other:?}"),
-        )),
+/// What the constructor is told that a host of a later release may say in words of its own.
+struct Told {
+    purpose: Purpose,
+    handover: Option<Handover>,
+}
+
+impl Told {
+    fn read(args: &FfiOpenArgs<'_>) -> Result<Self, FfiError> {
+        let unknown = |what: String| {
+            let message = format!("the plugin does not know the {what}");
+            FfiError::new(FfiErrorOrigin::UNSUPPORTED, FfiErrorKind::PERMANENT, message)
+        };
+        let purpose = match args.purpose {
+            FfiPurpose::SERVE => Purpose::Serve,
+            FfiPurpose::PREFLIGHT => Purpose::Preflight,
+            other => return Err(unknown(format!("purpose {other:?}"))),
+        };
+        let handover = |exact| Some(Handover { bytes: Arc::from(args.state.as_slice()), exact });
+        let handover = match args.state_kind {
+            FfiStateKind::NONE => None,
+            FfiStateKind::HINT => handover(false),
+            FfiStateKind::EXACT => handover(true),
+            other => return Err(unknown(format!("kind {other:?} of a predecessor's state"))),
+        };
+        Ok(Self { purpose, handover })
     }
 }
 
@@ -159,12 +176,12 @@ impl<T: PluginDefinition> AnyInstance for Instance<T> {
 impl<T: PluginDefinition> Instance<T> {
     /// Checks the configuration and starts the runtime.
     pub(crate) fn open(args: &FfiOpenArgs<'_>) -> Result<FfiInstance, FfiError> {
-        let purpose = purpose(args)?;
+        let told = Told::read(args)?;
         if super::loaded_by().is_some() {
             host::set_of_image(Host { handle: args.host, services: args.services }, args.name.as_str());
         }
         let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
-        let (core, context) = Core::start(args, purpose)?;
+        let (core, context) = Core::start(args, told)?;
         let instance = Self { plugin: OnceLock::new(), start: Mutex::new(Some((context, config))), core };
         Ok(FfiInstance { ptr: Arc::into_raw(Arc::new(instance)).cast() })
     }

@@ -69,6 +69,31 @@ macro_rules! __plugin {
             $($($rest)*)?
         }
     };
+    ($end:tt [$($seen:ident)*] { $($items:tt)* } quiesce: $function:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! {
+            $end [$($seen)* quiesce]
+            { $($items)* const HAS_QUIESCE: bool = true; $crate::__hook! { quiesce $function } }
+            $($($rest)*)?
+        }
+    };
+    ($end:tt [$($seen:ident)*] { $($items:tt)* } resume: $function:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! {
+            $end [$($seen)* resume]
+            { $($items)* const HAS_RESUME: bool = true; $crate::__hook! { resume $function } }
+            $($($rest)*)?
+        }
+    };
+    ($end:tt [$($seen:ident)*] { $($items:tt)* } export_state: $function:expr $(, $($rest:tt)*)?) => {
+        $crate::__plugin! {
+            $end [$($seen)* export_state]
+            {
+                $($items)*
+                const HAS_EXPORT_STATE: bool = true;
+                $crate::__hook! { export_state $function, ::std::vec::Vec<::core::primitive::u8> }
+            }
+            $($($rest)*)?
+        }
+    };
     ($end:tt [$($seen:ident)*] { $($items:tt)* } preflight: create $(, $($rest:tt)*)?) => {
         $crate::__plugin! {
             $end [$($seen)* preflight] { $($items)* const PREFLIGHT_CREATE: bool = true; } $($($rest)*)?
@@ -98,8 +123,8 @@ macro_rules! __plugin {
     ($end:tt $seen:tt $items:tt $key:ident : $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
             "`", ::core::stringify!($key), "` is not a key of a plugin, or there is no comma behind its value; the keys \
-             are id, vendor, priority, serves, plugin, config, create, and optionally health, shutdown, preflight, \
-             reentrant"
+             are id, vendor, priority, serves, plugin, config, create, and optionally health, shutdown, quiesce, \
+             resume, export_state, preflight, reentrant"
         ));
     };
     ($end:tt $seen:tt $items:tt $what:tt $($rest:tt)*) => {
@@ -109,15 +134,17 @@ macro_rules! __plugin {
     };
 }
 
-/// One of the two hooks on a created plugin.
+/// One of the hooks on a created plugin, with what it gives.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __hook {
-    ($name:ident $function:expr) => {
+    ($name:ident $function:expr) => { $crate::__hook! { $name $function, () } };
+    ($name:ident $function:expr, $gives:ty) => {
         fn $name(
             plugin: &Self::Plugin,
-        ) -> impl ::core::future::Future<Output = ::core::result::Result<(), $crate::PluginError>> + ::core::marker::Send
-        {
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<$gives, $crate::PluginError>,
+        > + ::core::marker::Send {
             ($function)(plugin)
         }
     };

@@ -2,6 +2,7 @@
 
 use mini_chat_plugin_abi::call::FfiReply;
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
+use mini_chat_plugin_abi::state::FfiState;
 
 use crate::convert::Domain;
 use crate::error::{MiniChatAuditPluginError, MiniChatModelPolicyPluginError, PublishError};
@@ -81,5 +82,14 @@ impl IntoReply for Result<(), PluginError> {
 
     fn into_reply(self) -> FfiReply<()> {
         self.map_err(PluginError::into_ffi).into()
+    }
+}
+
+impl IntoReply for Result<Vec<u8>, PluginError> {
+    type Record = FfiState;
+    const FAULT: FfiErrorKind = FfiErrorKind::PERMANENT;
+
+    fn into_reply(self) -> FfiReply<FfiState> {
+        self.map(|bytes| FfiState { bytes: bytes.into() }).map_err(PluginError::into_ffi).into()
     }
 }

@@ -27,6 +27,7 @@ use mini_chat_plugin_abi::records::{
     FfiUsageEvent, FfiUserLicenseStatus, FfiUserLimits,
 };
 use mini_chat_plugin_abi::scalar::FfiUuid;
+use mini_chat_plugin_abi::state::FfiState;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -68,6 +69,26 @@ where
 
 struct Tables<T>(PhantomData<T>);
 
+/// Slots that run a hook of the author's on the created plugin.
+macro_rules! hook_slots {
+    ($($hook:ident($record:ty)),+ $(,)?) => {
+        $(extern "C" fn $hook(
+            handle: FfiInstance,
+            context: &FfiCallContext<'_>,
+            waker: &mut FfiContext<'_>,
+            out: Out<'_, $record>,
+        ) {
+            // SAFETY: invariant 1.
+            unsafe {
+                drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
+                    let plugin = instance.plugin()?;
+                    Ok(boxed(async move { looked_for_after(T::$hook(plugin)).await }))
+                });
+            }
+        })+
+    };
+}
+
 impl<T: PluginDefinition> Tables<T> {
     staticref! {const MODULE: WithMetadata<PluginModule> = WithMetadata::new(PluginModule {
         open: Self::open,
@@ -81,6 +102,9 @@ impl<T: PluginDefinition> Tables<T> {
         token_new: Self::token_new,
         token_cancel,
         token_free,
+        quiesce: Self::quiesce,
+        resume: Self::resume,
+        export_state: Self::export_state,
         model_policy: match T::MODEL_POLICY { Some(table) => ROption::RSome(table), None => ROption::RNone },
         audit: match T::AUDIT { Some(table) => ROption::RSome(table), None => ROption::RNone },
     });}
@@ -117,35 +141,7 @@ impl<T: PluginDefinition> Tables<T> {
         }
     }
 
-    extern "C" fn health(
-        handle: FfiInstance,
-        context: &FfiCallContext<'_>,
-        waker: &mut FfiContext<'_>,
-        out: Out<'_, ()>,
-    ) {
-        // SAFETY: invariant 1.
-        unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
-                let plugin = instance.plugin()?;
-                Ok(boxed(async move { looked_for_after(T::health(plugin)).await }))
-            });
-        }
-    }
-
-    extern "C" fn shutdown(
-        handle: FfiInstance,
-        context: &FfiCallContext<'_>,
-        waker: &mut FfiContext<'_>,
-        out: Out<'_, ()>,
-    ) {
-        // SAFETY: invariant 1.
-        unsafe {
-            drive::call::<T, _, _>(handle, context, waker, out, |instance, _| {
-                let plugin = instance.plugin()?;
-                Ok(boxed(async move { looked_for_after(T::shutdown(plugin)).await }))
-            });
-        }
-    }
+    hook_slots! { health(()), shutdown(()), quiesce(()), resume(()), export_state(FfiState) }
 
     extern "C" fn retire(handle: FfiInstance) {
         // SAFETY: invariant 1.

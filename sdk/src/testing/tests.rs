@@ -44,6 +44,23 @@ fn the_parts_arrive() {
 }
 
 #[test]
+fn a_handover_arrives_and_is_not_shown() {
+    let bare = TestContext::new("one").context();
+    assert!(bare.handover().is_none());
+    let test = TestContext::new("one").with_handover(*b"secret", true);
+    let mut context = test.context();
+    let handover = context.handover().unwrap();
+    assert_eq!((handover.bytes(), handover.is_exact()), (&b"secret"[..], true));
+    let shown = format!("{context:?}");
+    // Neither as text nor as a list of numbers.
+    assert!(shown.contains("Handover { len: 6, exact: true }"), "{shown}");
+    assert!(!shown.contains("secret") && !shown.contains("115"), "{shown}");
+    context.forget_handover();
+    assert!(context.handover().is_none());
+    assert!(!TestContext::new("one").with_handover([], false).context().handover().unwrap().is_exact());
+}
+
+#[test]
 fn configuration_errors_are_those_of_a_host() {
     assert_eq!(read_config::<NoConfig>("{}"), Ok(NoConfig {}));
     let error = read_config::<NoConfig>("7").unwrap_err();

@@ -35,7 +35,7 @@
 //! | [`usage`] | `publish_usage` |
 //! | [`audit`], [`audit_parts`] | `emit_turn_audit`, `emit_turn_retry_audit`, `emit_turn_edit_audit`, `emit_turn_delete_audit` |
 
-mod layout;
+pub(crate) mod layout;
 
 pub mod audit;
 pub mod audit_parts;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
-use async_ffi::{ContextExt, FfiFuture};
-use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
+use async_ffi::{ContextExt, FfiContext, FfiFuture};
+use mini_chat_plugin_abi::buffer::{FfiBytes, FfiStr, FfiString};
 use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiExecutionMode, FfiReply, FfiToken};
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServices, HostServicesRef};
@@ -18,9 +18,12 @@ use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs, F
 use mini_chat_plugin_abi::module::PluginModuleRef;
 use mini_chat_plugin_abi::records::FfiUserLimits;
 use mini_chat_plugin_abi::scalar::FfiUuid;
+use mini_chat_plugin_abi::state::FfiStateKind;
 
 use crate::InProcessPlugin;
 use crate::prelude::*;
+
+mod hooks;
 
 /// What `get_user_limits` does is chosen by the version that it is asked for.
 const READY: u64 = 0;
@@ -144,6 +147,9 @@ impl Driven {
             data_dir: FfiStr::new(""),
             host: 1,
             services: HostServicesRef(NoHost::TABLE.as_prefix()),
+            state: FfiBytes::new(&[]),
+            state_kind: FfiStateKind::NONE,
+            reserved: 0,
         })
         .into_result()
         .expect("open");

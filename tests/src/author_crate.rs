@@ -44,6 +44,20 @@ impl AuthorCrate {
         Self { folder, library: target.join(format!("release/lib{library}.so")), target }
     }
 
+    /// Takes a part out of the copy's source, which must have it once.
+    ///
+    /// # Panics
+    ///
+    /// If it does not, or the copy cannot be written.
+    #[must_use]
+    pub fn without(self, part: &str) -> Self {
+        let path = self.folder.join("src/lib.rs");
+        let text = fs::read_to_string(&path).expect("read the copy's source");
+        assert_eq!(text.matches(part).count(), 1, "the fixture does not have `{part}` once");
+        fs::write(path, text.replace(part, "")).expect("write the copy's source");
+        self
+    }
+
     /// Runs cargo in the copy.
     ///
     /// # Panics

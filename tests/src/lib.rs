@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub mod author_crate;
 pub mod by_hand;
 pub mod child;
+pub mod exclusivity;
 pub mod log;
 pub mod nightly;
 pub mod plugins;

@@ -77,3 +77,14 @@ fn panic_abort_does_not_compile() {
                    remove `panic = \"abort\"` from the profile";
     assert!(text(&output).contains(message), "{}", text(&output));
 }
+
+#[test]
+fn one_of_the_two_hooks_of_an_exclusive_plugin_does_not_compile() {
+    for (name, key) in [("without_resume", " resume: Desk::resume,"), ("without_quiesce", " quiesce: Desk::quiesce,")] {
+        let output = AuthorCrate::copy(SCRATCH, name, "").without(key).cargo(&["check", "--release"], &[]);
+        assert!(!output.status.success(), "it compiles without `{key}`");
+        let message = "`quiesce` and `resume` must come together: a plugin that gives up what only one instance may hold \
+                       must be able to take it back when its successor cannot be created";
+        assert!(text(&output).contains(message), "{}", text(&output));
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 
-/// Why a constructor, health check or shutdown hook failed, and whether trying again makes sense.
+/// Why a constructor, health check or hook failed, and whether trying again makes sense.
 ///
 /// *Retryable*: something outside is missing that may come (a service that is not up yet); the host tries again with
 /// back-off. *Permanent*: it will fail again until somebody changes the build or its configuration.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use semver::Version;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -14,8 +15,8 @@ use crate::error::{ConfigError, ProblemKind};
 
 /// The keys of `[plugins.NAME]`.
 pub(crate) const KEYS: &[&str] = &[
-    "library", "enabled", "required", "vendor", "priority", "instance", "mode", "workers", "data_dir", "limits",
-    "config",
+    "library", "version", "enabled", "required", "vendor", "priority", "instance", "mode", "workers", "data_dir",
+    "limits", "config",
 ];
 
 /// Where the calls of a plugin run.
@@ -59,6 +60,9 @@ pub struct PluginEntry {
     pub name: String,
     /// Id of the plugin to load; by default the instance name.
     pub library: String,
+    /// The version that serves, exactly: of several files with the plugin's id the one with this version, and no other.
+    /// `None`: the highest.
+    pub version: Option<Version>,
     /// Whether it is to be loaded at all.
     pub enabled: bool,
     /// Whether the host may start without it.
@@ -90,6 +94,7 @@ impl PluginEntry {
         let name = name.into();
         Self {
             library: name.clone(),
+            version: None,
             enabled: true,
             required: true,
             vendor: None,
@@ -154,6 +159,9 @@ impl PluginEntry {
         Some(Self {
             name: name.to_owned(),
             library,
+            version: section
+                .string(report, "version", "semantic version such as \"1.2.3\"", |text| Version::parse(text).is_ok())
+                .and_then(|text| Version::parse(text).ok()),
             enabled: section.boolean(report, "enabled").unwrap_or(true),
             required: section.boolean(report, "required").unwrap_or(true),
             vendor: section.string(report, "vendor", "non-empty string", |vendor| !vendor.is_empty()).map(text),

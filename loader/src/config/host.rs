@@ -7,7 +7,8 @@ use super::section::{self, Section};
 use super::source::Report;
 
 /// The keys of `[host]`.
-pub(crate) const KEYS: &[&str] = &["image_dir", "data_dir", "allow_needed", "trusted_uids", "shutdown"];
+pub(crate) const KEYS: &[&str] =
+    &["image_dir", "data_dir", "allow_needed", "trusted_uids", "shutdown", "watch", "rescan"];
 
 /// `[host]`, read and checked. `Default` gives that of an absent section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct HostSection {
     pub trusted_uids: Vec<u32>,
     /// Limit of the whole shutdown; 25 s.
     pub shutdown: Duration,
+    /// Whether changed files are noticed by themselves; `true`. Otherwise the host looks when it is told to.
+    pub watch: bool,
+    /// How often everything is looked at although nothing seems to have changed, as not every change is heard of; 30 s.
+    pub rescan: Duration,
 }
 
 impl Default for HostSection {
@@ -34,6 +39,8 @@ impl Default for HostSection {
             allow_needed: Vec::new(),
             trusted_uids: Vec::new(),
             shutdown: Duration::from_secs(25),
+            watch: true,
+            rescan: Duration::from_secs(30),
         }
     }
 }
@@ -59,6 +66,8 @@ impl HostSection {
                 })
                 .unwrap_or_default(),
             shutdown: section.duration(report, "shutdown").unwrap_or(Self::default().shutdown),
+            watch: section.boolean(report, "watch").unwrap_or(true),
+            rescan: section.duration(report, "rescan").unwrap_or(Self::default().rescan),
         }
     }
 }

@@ -21,6 +21,7 @@ fn the_example_is_read_as_it_says() {
     let [audit, eu] = &config.plugins[..] else { panic!("two plugins") };
     assert_eq!((&*audit.name, &*audit.library), ("acme.audit._.jsonl.v1", "acme.audit._.jsonl.v1"));
     assert_eq!((&*eu.name, &*eu.library), ("eu", "acme.policy._.static.v1"));
+    assert_eq!(eu.version, Some(semver::Version::new(1, 2, 3)));
     assert_eq!((eu.enabled, eu.required), (true, true));
     assert_eq!((eu.vendor.as_deref(), eu.priority), (Some("acme"), Some(10)));
     assert_eq!(eu.instance.as_deref(), Some("acme.policy._.eu.v1"));
@@ -31,7 +32,10 @@ fn the_example_is_read_as_it_says() {
     assert_eq!(eu.limits.deadline(Method::PublishUsage), S(15));
     // What the example calls the defaults are the defaults.
     assert_eq!(Limits { methods: Default::default(), ..eu.limits.clone() }, Limits::default());
-    assert_eq!(config.host.shutdown, crate::config::HostSection::default().shutdown);
+    let defaults = crate::config::HostSection::default();
+    assert_eq!(config.host.shutdown, defaults.shutdown);
+    assert_eq!((config.host.watch, config.host.rescan), (defaults.watch, defaults.rescan));
+    assert_eq!((defaults.watch, defaults.rescan), (true, S(30)));
 }
 
 #[test]

@@ -14,12 +14,12 @@ const ENTRY: &[(&str, &str)] = &[
     ("Data-Dir = '/x'", "3:1: plugins.eu.Data-Dir: unknown key `Data-Dir`, did you mean `data_dir`?"),
     (
         "colour = 1",
-        "3:1: plugins.eu.colour: unknown key `colour`, expected one of library, enabled, required, vendor, priority, instance, \
-         mode, workers, data_dir, limits, config",
+        "3:1: plugins.eu.colour: unknown key `colour`, expected one of library, version, enabled, required, vendor, priority, \
+         instance, mode, workers, data_dir, limits, config",
     ),
     (
         "\"a\\nb.c\" = 1",
-        "3:1: plugins.eu.\"a\\nb.c\": unknown key `\"a\\nb.c\"`, expected one of library, enabled, required, vendor, priority, \
+        "3:1: plugins.eu.\"a\\nb.c\": unknown key `\"a\\nb.c\"`, expected one of library, version, enabled, required, vendor, priority, \
          instance, mode, workers, data_dir, limits, config",
     ),
     ("priority = '10'", "3:12: plugins.eu.priority: expected integer, found string"),
@@ -43,6 +43,12 @@ const ENTRY: &[(&str, &str)] = &[
         "instance = 'a.b._.c'",
         "3:12: plugins.eu.instance: expected GTS segment vendor.package.namespace.type.vMAJOR[.MINOR], found another string",
     ),
+    ("version = '1.2'", "3:11: plugins.eu.version: expected semantic version such as \"1.2.3\", found another string"),
+    (
+        "version = '>=1.2.3'",
+        "3:11: plugins.eu.version: expected semantic version such as \"1.2.3\", found another string",
+    ),
+    ("version = 1.2", "3:11: plugins.eu.version: expected string, found float"),
     ("limits = '5s'", "3:10: plugins.eu.limits: expected table, found string"),
     ("config = 'x'", "3:10: plugins.eu.config: expected table, found string"),
     ("limits.audti = '5s'", "3:8: plugins.eu.limits.audti: unknown key `audti`, did you mean `audit`?"),
@@ -156,7 +162,8 @@ const WHOLE: &[(&str, &[&str])] = &[
             "4:21: host.trusted_uids[1]: expected integer from 0 to 4294967294, found another integer",
             "4:33: host.trusted_uids[2]: expected integer, found string",
             "5:12: host.shutdown: expected duration string such as \"250ms\", \"5s\" or \"2m\", found integer",
-            "6:1: host.shut: unknown key `shut`, expected one of image_dir, data_dir, allow_needed, trusted_uids, shutdown",
+            "6:1: host.shut: unknown key `shut`, expected one of image_dir, data_dir, allow_needed, trusted_uids, shutdown, \
+         watch, rescan",
         ],
     ),
     ("[plugins.eu]\r\nlibrary = 'x\r\n", &["2:14: not valid TOML: invalid literal string, expected `'`"]),

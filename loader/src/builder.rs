@@ -3,25 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use mini_chat_plugin_sdk::InProcessPlugin;
 
 use crate::config::{self, HostSection, PluginEntry, PluginsConfig};
-use crate::error::{BuildError, PluginFailure};
+use crate::error::{BuildError, LoadError, PluginFailure};
 use crate::events::Events;
 use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
-use crate::library::Library;
 use crate::open::turn;
 use crate::process_state::ProcessState;
+use crate::scan::{Scan, Scanner, choice};
 use crate::services::HostIdentity;
 use crate::slot::Slot;
 use crate::start::{Source, Starter, state_directory};
 use crate::status::RefusedFile;
 use crate::verify::{ReadLimits, VerifyPolicy};
 use crate::watchdog::Watchdog;
+
+/// How long a start waits for files that are still being written.
+const START_SETTLE: Duration = Duration::from_secs(3);
 
 /// What happens at start when a required plugin does not serve.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub enum OnFailure {
 pub struct PluginHostBuilder {
     identity: HostIdentity,
     directories: Vec<PathBuf>,
+    files: Vec<PathBuf>,
     config: ConfigSource,
     entries: Vec<PluginEntry>,
     linked: Vec<(String, InProcessPlugin)>,
@@ -61,6 +66,7 @@ impl PluginHostBuilder {
         Self {
             identity: HostIdentity { name: "unnamed host".to_owned(), version: "0".to_owned() },
             directories: Vec::new(),
+            files: Vec::new(),
             config: ConfigSource::None,
             entries: Vec::new(),
             linked: Vec::new(),
@@ -81,6 +87,12 @@ impl PluginHostBuilder {
     /// the entry of `plugins.toml` that names it, or, if there is none, under its id with default settings, not required.
     pub fn plugins(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directories.push(directory.into());
+        self
+    }
+
+    /// A single plugin file, whatever its name ends in; may be called again for more. As one of a directory otherwise.
+    pub fn plugin_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.files.push(file.into());
         self
     }
 
@@ -148,8 +160,18 @@ impl PluginHostBuilder {
             return Err(BuildError::LinkerHeldUp { path });
         }
         let housekeeping = Housekeeping::start()?;
-        let Self { identity, directories, config, entries, linked, image_dir, mut limits, mut policy, on_failure } =
-            self;
+        let Self {
+            identity,
+            directories,
+            files,
+            config,
+            entries,
+            linked,
+            image_dir,
+            mut limits,
+            mut policy,
+            on_failure,
+        } = self;
         let config = match config {
             ConfigSource::None => None,
             ConfigSource::Value(config) => Some(*config),
@@ -174,7 +196,9 @@ impl PluginHostBuilder {
             .or_else(|| section.image_dir.clone().map(ImageDirChoice::Explicit))
             .unwrap_or(ImageDirChoice::Automatic);
         let image_dir = Arc::new(job(move || ImageDir::open(choice)).await??);
-        let library = job(move || Library::scan(&directories, &limits, &policy)).await?;
+        let mut scanner = Scanner::new(directories, files, limits.clone(), policy.clone());
+        let scan = job(move || scanner.first(START_SETTLE)).await?;
+        let library = Library { scan, limits, policy };
 
         let starter = Starter {
             housekeeping,
@@ -184,7 +208,7 @@ impl PluginHostBuilder {
             identity,
             data_dir: section.data_dir.clone().or_else(state_directory),
         };
-        let refused = library.refused.iter().map(RefusedFile::new).collect::<Vec<_>>();
+        let refused = library.scan.unreadable.iter().chain(&library.scan.refused).cloned().collect::<Vec<_>>();
         for file in &refused {
             tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
         }
@@ -234,7 +258,7 @@ fn refuse_same_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), 
 
 /// A file that no entry names is served under its id.
 fn add_unlisted(entries: &mut Vec<PluginEntry>, library: &Library) {
-    for id in library.images.keys() {
+    for id in library.scan.versions.keys() {
         if entries.iter().any(|entry| entry.library == *id) {
             continue;
         }
@@ -244,6 +268,28 @@ fn add_unlisted(entries: &mut Vec<PluginEntry>, library: &Library) {
             continue;
         }
         entries.push(PluginEntry { required: false, ..PluginEntry::new(id.clone()) });
+    }
+}
+
+/// What the plugin directories hold, and by which rules it was judged.
+struct Library {
+    scan: Scan,
+    limits: ReadLimits,
+    policy: VerifyPolicy,
+}
+
+impl Library {
+    /// The file that is to serve for an entry, read and judged anew.
+    async fn image(&self, entry: &PluginEntry) -> Result<Source, PluginFailure> {
+        let known = self.scan.versions.get(&entry.library).map_or(&[][..], Vec::as_slice);
+        let Some(file) = choice(known, entry.version.as_ref(), |_| false).cloned() else {
+            return Err(PluginFailure::no_file(entry, known.iter().map(|file| &file.version)));
+        };
+        let path = file.path.clone();
+        let (limits, policy) = (self.limits.clone(), self.policy.clone());
+        let image = housekeeping::run("mini-chat-read", move || file.load(&limits, &policy)).await;
+        let image = image.map_err(|JobLost| LoadError::OpenLost { path })??;
+        Ok(Source::File(Arc::new(image)))
     }
 }
 
@@ -269,10 +315,13 @@ async fn start_all(
     });
     let starts = enabled.collect::<Vec<_>>().into_iter().map(async |entry| {
         let linked = linked.iter().find(|(name, _)| *name == entry.name).map(|(_, plugin)| Source::Linked(*plugin));
-        let source = linked.or_else(|| library.images.get(&entry.library).cloned().map(Source::File));
+        let source = match linked {
+            Some(source) => Ok(source),
+            None => library.image(&entry).await,
+        };
         let outcome = match source {
-            Some(source) => starter.start(source, &entry, 1).await,
-            None => Err(PluginFailure::NoFile { plugin: entry.name.clone(), library: entry.library.clone() }),
+            Ok(source) => starter.start(source, &entry, 1).await,
+            Err(failure) => Err(failure),
         };
         (entry, outcome)
     });
@@ -324,7 +373,7 @@ fn warn_of_changes(before: &ProcessState, slots: &BTreeMap<String, Arc<Slot>>) {
 /// A missing file may be one of those that were refused: name them.
 fn with_refused(failure: &PluginFailure, refused: &[RefusedFile]) -> String {
     match failure {
-        PluginFailure::NoFile { .. } if !refused.is_empty() => {
+        PluginFailure::NoFile { .. } | PluginFailure::NoVersion { .. } if !refused.is_empty() => {
             let files = refused.iter().map(|file| file.message.as_str()).collect::<Vec<_>>().join("; ");
             format!("{failure} (refused files: {files})")
         }

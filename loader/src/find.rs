@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 
+mod versions;
+
+pub(crate) use versions::{Arranged, PluginFile, arrange, version_of};
+pub use versions::{choice, usable};
+
 /// A path that may hold a plugin. Made by [`candidates`] or [`Candidate::from_path`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Candidate {

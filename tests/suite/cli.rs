@@ -98,6 +98,11 @@ fn of_two_versions_the_higher_serves_and_of_one_version_twice_none() {
         files.iter().map(|file| (file["serves"] == true, file["verdict"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(serves(), [(false, json!("ok")), (true, json!("ok"))]);
+    let config = directory.path().join("plugins.toml");
+    fs::write(&config, "[plugins.pinned]\nlibrary = 'acme.audit._.hello.v1'\nversion = '0.1.0'\n").unwrap();
+    let listed = run(["list", path(directory.path()), "--json", "--config", path(&config)]).json();
+    let pinned = listed["files"].as_array().unwrap().iter().map(|file| &file["serves"]).collect::<Vec<_>>();
+    assert_eq!(pinned, [true, false]);
     altered(directory.path(), "b.so", r#""vendor":"acme""#, r#""vendor":"amce""#);
     assert_eq!(serves(), [(false, json!("same-version")), (false, json!("same-version"))]);
 }

@@ -1,5 +1,7 @@
 //! [`BuildError`] and [`PluginFailure`]: what the host as a whole could not do.
 
+use crate::config::PluginEntry;
+
 use super::{ConfigError, CreateError, ImageDirError, LoadError};
 
 /// Why one plugin does not serve.
@@ -23,15 +25,44 @@ pub enum PluginFailure {
         /// The id looked for.
         library: String,
     },
+    /// Files have the plugin's id, but none has the version that is asked for.
+    #[error(
+        "plugin {plugin}: no usable file with the id {library} has the version {version}; there are: {}; drop it there, or \
+         change `version`",
+        found.join(", ")
+    )]
+    NoVersion {
+        /// The instance's name.
+        plugin: String,
+        /// The id looked for.
+        library: String,
+        /// The version looked for.
+        version: String,
+        /// The versions that there are.
+        found: Vec<String>,
+    },
 }
 
 impl PluginFailure {
+    /// That nothing in the plugin directories is what `entry` asks for; `found` are the versions with its id.
+    pub(crate) fn no_file<'a>(entry: &PluginEntry, found: impl Iterator<Item = &'a semver::Version>) -> Self {
+        let (plugin, library) = (entry.name.clone(), entry.library.clone());
+        let found = found.map(ToString::to_string).collect::<Vec<_>>();
+        match &entry.version {
+            Some(version) if !found.is_empty() => {
+                Self::NoVersion { plugin, library, version: version.to_string(), found }
+            }
+            _ => Self::NoFile { plugin, library },
+        }
+    }
+
     /// A stable code, for JSON output, metric labels and tests.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Load(error) => error.kind(),
             Self::Create(error) => error.kind(),
             Self::NoFile { .. } => "no-file",
+            Self::NoVersion { .. } => "no-version",
         }
     }
 }

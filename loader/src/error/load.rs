@@ -45,6 +45,18 @@ pub enum LoadError {
     /// Somebody wrote to the file while it was read.
     #[error("{path}: changed while it was read ({before} bytes, then {after}); put files in place with a rename")]
     ChangedWhileReading { path: PathBuf, before: u64, after: u64 },
+    /// Somebody was still writing to the file when patience ended.
+    #[error(
+        "{path}: still being written; it is used once nobody has written to it for {quiet:?}: put files in place with a \
+         rename"
+    )]
+    Unsettled { path: PathBuf, quiet: std::time::Duration },
+    /// Between being judged and being loaded the file became another one.
+    #[error(
+        "{path}: has other bytes (sha256 {found}) than when it was judged ({judged}); put files in place with a rename, and \
+         let the host look again"
+    )]
+    Exchanged { path: PathBuf, judged: String, found: String },
     /// The file has no bytes.
     #[error("{path}: zero bytes, expected a shared library; copy the file again")]
     Empty { path: PathBuf },
@@ -199,6 +211,8 @@ impl LoadError {
             Self::DirectoryWritableByOthers { .. } => "directory-writable-by-others",
             Self::TooLarge { .. } => "too-large",
             Self::ChangedWhileReading { .. } => "changed-while-reading",
+            Self::Unsettled { .. } => "unsettled",
+            Self::Exchanged { .. } => "exchanged",
             Self::Empty { .. } => "empty",
             Self::NotElf { .. } => "not-elf",
             Self::NotElf64 { .. } => "not-elf64",
@@ -251,6 +265,8 @@ impl LoadError {
             | Self::DirectoryWritableByOthers { path, .. }
             | Self::TooLarge { path, .. }
             | Self::ChangedWhileReading { path, .. }
+            | Self::Unsettled { path, .. }
+            | Self::Exchanged { path, .. }
             | Self::Empty { path }
             | Self::NotElf { path, .. }
             | Self::NotElf64 { path, .. }

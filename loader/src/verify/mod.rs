@@ -18,6 +18,7 @@ mod needed;
 mod ownership;
 mod read;
 mod reloc;
+mod stamp;
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -29,6 +30,7 @@ pub use digest::Digest;
 pub use needed::ALWAYS_ALLOWED;
 pub use ownership::OwnershipPolicy;
 pub use read::{ReadImage, ReadLimits};
+pub(crate) use stamp::Stamp;
 
 use crate::error::LoadError;
 use crate::find::Candidate;

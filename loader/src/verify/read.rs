@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use super::{Digest, OwnershipPolicy};
+use super::{Digest, OwnershipPolicy, Stamp};
 use crate::error::LoadError;
 use crate::find::Candidate;
 
@@ -38,6 +38,7 @@ pub struct ReadImage {
     bytes: Vec<u8>,
     digest: Digest,
     modified: SystemTime,
+    stamp: Stamp,
     sparse: Vec<Range<u64>>,
 }
 
@@ -65,6 +66,11 @@ impl ReadImage {
     /// The file's modification time when it was read.
     pub fn modified(&self) -> SystemTime {
         self.modified
+    }
+
+    /// Which file it was, in which state.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// Ranges for which the file system holds no data (a file copied out of order, or a sparse one).
@@ -110,7 +116,8 @@ impl Candidate {
             let after = (bytes.len() as u64).max(u64::try_from(after.st_size).unwrap_or(0));
             return Err(LoadError::ChangedWhileReading { path, before: size, after });
         }
-        Ok(ReadImage { digest: Digest::of(&bytes), modified: modified(&before), path, bytes, sparse })
+        let (digest, modified) = (Digest::of(&bytes), modified(&before));
+        Ok(ReadImage { path, bytes, digest, modified, stamp: Stamp::of(&before), sparse })
     }
 }
 

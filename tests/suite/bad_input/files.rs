@@ -5,11 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use futures::executor::block_on;
-use mini_chat_plugin_loader::PluginHost;
-use mini_chat_plugin_loader::verify::ReadLimits;
-use mini_chat_plugin_tests::site::{Site, assert_good_serves};
+use mini_chat_plugin_loader::find::Candidate;
+use mini_chat_plugin_loader::verify::{Digest, ReadLimits};
+use mini_chat_plugin_tests::site::{MISBEHAVING, Site};
 use mini_chat_plugin_tests::{child, plugins};
 
 crate::cases::cases! {
@@ -23,8 +23,10 @@ crate::cases::cases! {
     directory_writable_by_others => "directory-writable-by-others",
     owned_by_somebody => "untrusted-owner",
     too_large => "too-large",
-    vanished_after_it_was_listed => "missing",
+    absent_file => "missing",
     written_while_it_is_read => "changed-while-reading",
+    written_without_end => "unsettled",
+    exchanged_after_it_was_judged => "exchanged",
     two_of_one_version => "same-version",
 }
 
@@ -144,55 +146,95 @@ fn too_large() -> &'static str {
     refused.kind
 }
 
-fn vanished_after_it_was_listed() -> &'static str {
+fn absent_file() -> &'static str {
     let site = Site::new();
-    let path = site.path("z-vanishes.so");
-    while_a_file_is_read(&site, || fs::write(&path, b"x").unwrap(), || drop(fs::remove_file(&path)), &path, "missing")
+    let absent = site.path("absent.so");
+    let refused = site.refusal_of(site.builder().plugin_file(&absent), &absent);
+    let expected = "no such file; check the path, or drop the plugin there";
+    assert_eq!(refused.message, format!("{}: {expected}", absent.display()));
+    refused.kind
 }
 
+/// A host does not even begin to read such a file, unless it was still before: what it reads with is asked here.
 fn written_while_it_is_read() -> &'static str {
     let site = Site::new();
     let path = site.path("a-large.so");
     let append = || fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"x").unwrap();
-    while_a_file_is_read(&site, || (), append, &path, "changed-while-reading")
+    for _ in 0..100 {
+        let read = while_a_file_is_read(&path, append, || {
+            Candidate::from_path(&path).read(&ReadLimits::default()).map(|image| image.size())
+        });
+        if let Err(error) = read {
+            return error.kind();
+        }
+    }
+    panic!("no reader met the moment");
 }
 
-/// Builds hosts on a directory with a large file in it, `a-large.so`, which is read first, and does something, again and
-/// again, while this process has it open: the directory has been listed by then. Until `path` is refused for `kind`:
-/// where the reader is faster than the one who looks, the next host is looked at.
-fn while_a_file_is_read(
-    site: &Site,
-    prepare: impl Fn(),
-    act: impl Fn() + Sync,
-    path: &Path,
-    kind: &'static str,
-) -> &'static str {
-    let large = site.path("a-large.so");
-    for _ in 0..100 {
-        prepare();
-        fs::write(&large, b"x").unwrap();
-        fs::OpenOptions::new().write(true).open(&large).unwrap().set_len(64 << 20).unwrap();
-        let built = AtomicBool::new(false);
-        let host = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !built.load(Ordering::Relaxed) {
-                    if is_open(&large) {
-                        act();
-                    }
-                }
-            });
-            let host = block_on(PluginHost::builder().plugins(site.directory()).build()).unwrap();
-            built.store(true, Ordering::Relaxed);
-            host
+/// The host waits for a moment, and then starts without it.
+fn written_without_end() -> &'static str {
+    let site = Site::new();
+    let path = site.path("journal.so");
+    let built = AtomicBool::new(false);
+    let host = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::File::create(&path).unwrap();
+            while !built.load(Ordering::Relaxed) {
+                file.write_all(b"x").unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
         });
-        assert_good_serves(&host);
-        if let Some(refused) = host.status().refused_files.into_iter().find(|file| file.path == path)
-            && refused.kind == kind
-        {
+        let host = site.serve(site.builder().plugin_file(&path));
+        built.store(true, Ordering::Relaxed);
+        host
+    });
+    let refused = host.status().refused_files.remove(0);
+    let expected =
+        "still being written; it is used once nobody has written to it for 500ms: put files in place with a rename";
+    assert_eq!(refused.message, format!("{}: {expected}", path.display()));
+    refused.kind
+}
+
+/// Another build is renamed into place while the host reads the next file.
+fn exchanged_after_it_was_judged() -> &'static str {
+    let site = Site::new();
+    let build = fs::read(plugins::built("misbehaving-plugin")).unwrap();
+    let (path, large) = (site.path("0-first.so"), site.path("a-large.so"));
+    for _ in 0..100 {
+        site.put_bytes(&build, "0-first.so");
+        let other = site.put_bytes(&[&build[..], b"another build"].concat(), ".other");
+        let exchange = || drop(fs::rename(&other, &path));
+        let host = while_a_file_is_read(&large, exchange, || site.serve(site.builder()));
+        let status = host.status();
+        let plugin = status.plugins.iter().find(|plugin| plugin.name == MISBEHAVING).unwrap();
+        if let Some((kind, text)) = &plugin.reason {
+            let expected = format!("{}: has other bytes (sha256 {}) than when it was judged (", path.display(), {
+                Digest::of(&fs::read(&path).unwrap()).short()
+            });
+            assert!(text.starts_with(&expected), "{text}");
             return kind;
         }
     }
     panic!("no host met the moment");
+}
+
+/// Does something, again and again, while this process has `large` open, which is made for that.
+fn while_a_file_is_read<T>(large: &Path, act: impl Fn() + Sync, read: impl FnOnce() -> T) -> T {
+    fs::write(large, b"x").unwrap();
+    fs::OpenOptions::new().write(true).open(large).unwrap().set_len(64 << 20).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                if is_open(large) {
+                    act();
+                }
+            }
+        });
+        let read = read();
+        done.store(true, Ordering::Relaxed);
+        read
+    })
 }
 
 fn is_open(path: &Path) -> bool {

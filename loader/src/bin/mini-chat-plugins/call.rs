@@ -6,7 +6,6 @@ mod target;
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use futures_executor::block_on;
@@ -31,7 +30,7 @@ pub(crate) fn run(args: CallArgs, output: &Output) -> Result<Exit, Failure> {
     let mut target = Target::resolve(&args)?;
     adjust(&args, &mut target.entry)?;
     let name = target.entry.name.clone();
-    let (host, _directory) = start(&args, target)?;
+    let host = start(&args, target)?;
 
     let answered = match not_serving(&host) {
         Some(failure) => Err(failure),
@@ -65,15 +64,10 @@ fn adjust(args: &CallArgs, entry: &mut PluginEntry) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A host of this one plugin. The directory that it reads holds nothing but a link to the file, so that no other plugin
-/// is started; it goes with the second value.
-fn start(args: &CallArgs, target: Target) -> Result<(PluginHost, tempfile::TempDir), Failure> {
+/// A host of this one plugin.
+fn start(args: &CallArgs, target: Target) -> Result<PluginHost, Failure> {
     let Target { file, entry, config } = target;
-    let unusable = |error: std::io::Error| Failure::new(Exit::Unavailable, "temporary directory").because(error);
-    let directory = tempfile::Builder::new().prefix("mini-chat-call-").tempdir().map_err(unusable)?;
-    let file = fs::canonicalize(file).map_err(unusable)?;
-    symlink(&file, directory.path().join("plugin.so")).map_err(unusable)?;
-    let mut builder = args.files.host().plugins(directory.path());
+    let mut builder = args.files.host().plugin_file(file);
     builder = match config {
         Some(mut config) => {
             config.plugins = vec![entry];
@@ -81,7 +75,7 @@ fn start(args: &CallArgs, target: Target) -> Result<(PluginHost, tempfile::TempD
         }
         None => builder.plugin(entry),
     };
-    Ok((block_on(builder.build())?, directory))
+    Ok(block_on(builder.build())?)
 }
 
 fn not_serving(host: &PluginHost) -> Option<Failure> {

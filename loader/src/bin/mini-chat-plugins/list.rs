@@ -8,13 +8,13 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::inspect::{kinds, refusals, without_path};
 use crate::output::{Look, Output};
-use crate::survey::{Survey, Surveyed, survey};
+use crate::survey::{Survey, Surveyed, pins, survey};
 use crate::table::{Cell, Table, cell};
 
 pub(crate) fn run(args: &ListArgs, output: &Output) -> Result<Exit, Failure> {
     let config = args.files.load()?;
     let (limits, policy) = args.files.accepted(config.as_ref());
-    let found = survey(&args.directories, &limits, &policy);
+    let found = survey(&args.directories, &limits, &policy, &pins(config.as_ref()));
     if args.json {
         output.json(&to_json(&found));
     } else {

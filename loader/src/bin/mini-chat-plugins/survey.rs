@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use mini_chat_plugin_loader::config::PluginsConfig;
 use mini_chat_plugin_loader::error::LoadError;
 use mini_chat_plugin_loader::find;
 use mini_chat_plugin_loader::verify::{Inspection, ReadLimits, VerifyPolicy, inspect};
 use semver::Version;
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Survey {
     /// Every candidate, in the order of the directories and their names.
     pub(crate) files: Vec<Surveyed>,
     /// The directories that cannot be read.
     pub(crate) unreadable: Vec<LoadError>,
 }
+
+/// The versions asked for, by id; none is the highest.
+pub(crate) type Pins = BTreeMap<String, Vec<Option<Version>>>;
 
 /// One file.
 #[derive(Debug)]
@@ -32,58 +36,47 @@ impl Survey {
     }
 }
 
-/// Looks at every candidate; executes nothing. The rules are the host's: of the files with one id the highest version
-/// serves, and files of one version with different bytes do not serve at all.
-pub(crate) fn survey(directories: &[PathBuf], limits: &ReadLimits, policy: &VerifyPolicy) -> Survey {
-    let mut survey = Survey::default();
-    for directory in directories {
-        match find::candidates(std::slice::from_ref(directory)) {
-            Ok(candidates) => survey.files.extend(
-                candidates
-                    .iter()
-                    .map(|candidate| Surveyed { inspection: inspect(candidate.path(), limits, policy), serves: false }),
-            ),
-            Err(error) => survey.unreadable.push(error),
-        }
+/// Looks at every candidate; executes nothing. The rules are the host's. `pins` are the versions that `plugins.toml` asks
+/// for, by id: a file may be what serves for one of several entries.
+pub(crate) fn survey(directories: &[PathBuf], limits: &ReadLimits, policy: &VerifyPolicy, pins: &Pins) -> Survey {
+    let (mut found, unreadable) = inspect_all(directories, limits, policy);
+    let mut serving = Vec::new();
+    for (id, files) in find::usable(&mut found) {
+        let pins = pins.get(&id).map_or(&[None][..], Vec::as_slice);
+        serving.extend(pins.iter().filter_map(|pin| chosen(&files, pin.as_ref()).copied()));
     }
-    choose(&mut survey.files);
-    survey
+    let surveyed = |(place, inspection)| Surveyed { inspection, serves: serving.contains(&place) };
+    Survey { files: found.into_iter().enumerate().map(surveyed).collect(), unreadable }
 }
 
-fn choose(files: &mut [Surveyed]) {
-    let mut by_version: BTreeMap<(String, Version), Vec<usize>> = BTreeMap::new();
-    for (place, file) in files.iter_mut().enumerate() {
-        let Inspection { descriptor: Some(descriptor), refusals, path, .. } = &mut file.inspection else { continue };
-        if !refusals.is_empty() {
-            continue;
-        }
-        match Version::parse(&descriptor.version) {
-            Ok(version) => by_version.entry((descriptor.id.clone(), version)).or_default().push(place),
-            Err(_) => refusals.push(LoadError::DescriptorInvalid {
-                path: path.clone(),
-                reason: format!("version: expected a semantic version, found `{}`", descriptor.version),
-            }),
-        }
-    }
-    // Ascending by version, so the highest is left.
-    let mut serving: BTreeMap<String, usize> = BTreeMap::new();
-    for ((id, version), places) in by_version {
-        let first = places[0];
-        let differs = |place: &&usize| files[**place].inspection.digest != files[first].inspection.digest;
-        let Some(&other) = places.iter().find(differs) else {
-            serving.insert(id, first);
-            continue;
-        };
-        let (path_of_first, path_of_other) =
-            (files[first].inspection.path.clone(), files[other].inspection.path.clone());
-        for place in places {
-            let found = &mut files[place].inspection;
-            let other = if place == first { path_of_other.clone() } else { path_of_first.clone() };
-            let (path, id, version) = (found.path.clone(), id.clone(), version.to_string());
-            found.refusals.push(LoadError::SameVersion { path, other, id, version });
+/// What each candidate is by itself, and the directories that cannot be read.
+pub(crate) fn inspect_all(
+    directories: &[PathBuf],
+    limits: &ReadLimits,
+    policy: &VerifyPolicy,
+) -> (Vec<Inspection>, Vec<LoadError>) {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
+    for directory in directories {
+        match find::candidates(std::slice::from_ref(directory)) {
+            Ok(candidates) => {
+                found.extend(candidates.iter().map(|candidate| inspect(candidate.path(), limits, policy)));
+            }
+            Err(error) => unreadable.push(error),
         }
     }
-    for place in serving.into_values() {
-        files[place].serves = true;
+    (found, unreadable)
+}
+
+/// Of the versions of one plugin the one that serves.
+pub(crate) fn chosen<'a, T>(files: &'a [(Version, T)], pin: Option<&Version>) -> Option<&'a T> {
+    find::choice(files, |(version, _)| version, pin, |_| true).map(|(_, file)| file)
+}
+
+/// What the enabled entries of `plugins.toml` ask for.
+pub(crate) fn pins(config: Option<&PluginsConfig>) -> Pins {
+    let mut pins = Pins::new();
+    for entry in config.into_iter().flat_map(|config| &config.plugins).filter(|entry| entry.enabled) {
+        pins.entry(entry.library.clone()).or_default().push(entry.version.clone());
     }
+    pins
 }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use mini_chat_plugin_loader::config::{PluginEntry, PluginsConfig};
+use mini_chat_plugin_loader::find;
 use mini_chat_plugin_loader::method::Kind;
-use mini_chat_plugin_loader::verify::{Descriptor, inspect};
+use mini_chat_plugin_loader::verify::{Descriptor, Inspection, inspect};
+use semver::Version;
 
 use crate::cli::CallArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::survey::{Surveyed, survey};
+use crate::survey::{chosen, inspect_all};
 
 /// An instance to be made.
 #[derive(Debug)]
@@ -20,8 +22,14 @@ pub(crate) struct Target {
     pub(crate) config: Option<PluginsConfig>,
 }
 
-/// The files to choose from, by id.
-type Images = BTreeMap<String, (PathBuf, Descriptor)>;
+/// The files to choose from, by id, ascending by version.
+type Images = BTreeMap<String, Vec<(Version, File)>>;
+type File = (PathBuf, Descriptor);
+
+/// The file that serves for an entry.
+fn file<'a>(images: &'a Images, entry: &PluginEntry) -> Option<&'a File> {
+    chosen(images.get(&entry.library)?, entry.version.as_ref())
+}
 
 impl Target {
     /// Finds the instance that the command line means; executes nothing.
@@ -35,7 +43,7 @@ impl Target {
         };
         // Asked for by name: that it does not serve in the host is no reason here.
         entry.enabled = true;
-        match images.get(&entry.library) {
+        match file(&images, &entry) {
             Some((file, descriptor)) if descriptor.serves(args.method.kind()) => {
                 Ok(Self { file: file.clone(), entry, config })
             }
@@ -43,41 +51,32 @@ impl Target {
                 Exit::Unavailable,
                 format!("{}: {} does not serve {}", file.display(), entry.name, wanted(args)),
             )),
-            None => Err(Failure::new(
-                Exit::Unavailable,
-                format!("{}: no usable file with the id {}; there are: {}", shown(args), entry.library, ids(&images)),
-            )),
+            None => Err(Failure::new(Exit::Unavailable, format!("{}: {}", shown(args), missing(&entry, &images)))),
         }
     }
 }
 
 fn images(args: &CallArgs, config: Option<&PluginsConfig>) -> Result<Images, Failure> {
     let (limits, policy) = args.files.accepted(config);
-    let mut images = Images::new();
-    let mut refused = Vec::new();
-    if args.plugin.is_dir() {
-        let mut found = survey(std::slice::from_ref(&args.plugin), &limits, &policy);
-        if let Some(error) = found.unreadable.pop() {
+    let mut found = if args.plugin.is_dir() {
+        let (found, mut unreadable) = inspect_all(std::slice::from_ref(&args.plugin), &limits, &policy);
+        if let Some(error) = unreadable.pop() {
             return Err(Failure::new(Exit::Unavailable, "plugin directory").because(error));
         }
-        for Surveyed { inspection, serves } in found.files {
-            match inspection.descriptor {
-                Some(descriptor) if serves => {
-                    images.insert(descriptor.id.clone(), (inspection.path, descriptor));
-                }
-                _ => refused.extend(inspection.refusals),
-            }
-        }
+        found
     } else {
-        let found = inspect(&args.plugin, &limits, &policy);
-        match found.descriptor {
-            Some(descriptor) if found.refusals.is_empty() => {
-                images.insert(descriptor.id.clone(), (found.path, descriptor));
-            }
-            _ => refused = found.refusals,
-        }
+        vec![inspect(&args.plugin, &limits, &policy)]
+    };
+    let mut images = Images::new();
+    for (id, files) in find::usable(&mut found) {
+        let file = |(version, place): (Version, usize)| {
+            let Inspection { path, descriptor, .. } = &found[place];
+            Some((version, (path.clone(), descriptor.clone()?)))
+        };
+        images.insert(id, files.into_iter().filter_map(file).collect());
     }
-    match (images.is_empty(), refused.into_iter().next()) {
+    let mut refused = found.into_iter().flat_map(|inspection| inspection.refusals);
+    match (images.is_empty(), refused.next()) {
         (true, Some(refusal)) => Err(refusal.into()),
         (true, None) => {
             Err(Failure::new(Exit::Unavailable, format!("{}: no plugin (*.so) in this directory", shown(args))))
@@ -112,9 +111,8 @@ fn named(entries: &mut Vec<PluginEntry>, name: &str, images: &Images, args: &Cal
 fn only(entries: Vec<PluginEntry>, images: &Images, args: &CallArgs) -> Result<PluginEntry, Failure> {
     let is_listed = |id: &String| entries.iter().any(|entry| entry.library == *id || entry.name == *id);
     let unlisted = images.keys().filter(|id| !is_listed(id)).map(PluginEntry::new).collect::<Vec<_>>();
-    let serves = |entry: &PluginEntry| {
-        images.get(&entry.library).is_some_and(|(_, descriptor)| descriptor.serves(args.method.kind()))
-    };
+    let serves =
+        |entry: &PluginEntry| file(images, entry).is_some_and(|(_, descriptor)| descriptor.serves(args.method.kind()));
     let mut fit: Vec<PluginEntry> =
         entries.into_iter().filter(|entry| entry.enabled).chain(unlisted).filter(serves).collect();
     match (fit.len(), fit.pop()) {
@@ -130,6 +128,17 @@ fn only(entries: Vec<PluginEntry>, images: &Images, args: &CallArgs) -> Result<P
                 format!("several plugins serve {}; add --name, one of: {names}", wanted(args)),
             ))
         }
+    }
+}
+
+fn missing(entry: &PluginEntry, images: &Images) -> String {
+    let id = &entry.library;
+    match (&entry.version, images.get(id)) {
+        (Some(version), Some(files)) => {
+            let found = files.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
+            format!("no usable file with the id {id} and the version {version}; there are: {found}")
+        }
+        _ => format!("no usable file with the id {id}; there are: {}", ids(images)),
     }
 }
 

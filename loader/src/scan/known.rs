@@ -1,0 +1,89 @@
+//! [`Known`]: a file that was judged and found usable, without its bytes.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use semver::Version;
+
+use crate::error::LoadError;
+use crate::find::{self, Candidate, PluginFile};
+use crate::verify::{Descriptor, Digest, Facts, ReadLimits, VerifiedImage, VerifyPolicy};
+
+/// A usable file as it was when it was judged. Cheap to clone; its bytes are not kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Known(Arc<Judged>);
+
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) version: Version,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) facts: Facts,
+    pub(crate) size: u64,
+}
+
+impl Deref for Known {
+    type Target = Judged;
+
+    fn deref(&self) -> &Judged {
+        &self.0
+    }
+}
+
+impl Known {
+    /// Of an image, whose bytes go with it.
+    pub(super) fn new(image: &VerifiedImage) -> Result<Self, LoadError> {
+        Ok(Self(Arc::new(Judged {
+            path: image.path().to_owned(),
+            digest: image.digest(),
+            version: find::version_of(image.path(), image.descriptor())?,
+            descriptor: image.descriptor().clone(),
+            facts: image.facts().clone(),
+            size: image.size(),
+        })))
+    }
+
+    /// Reads the file anew, in one read, and judges what was read. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As for [`Candidate::read`] and verification; [`LoadError::Exchanged`] if it has other bytes by now: then
+    /// [`Scanner::forget`](super::Scanner::forget) its path, and scan again.
+    pub(crate) fn load(&self, limits: &ReadLimits, policy: &VerifyPolicy) -> Result<VerifiedImage, LoadError> {
+        let image = Candidate::from_path(&self.path).read(limits)?;
+        if image.digest() != self.digest {
+            let (judged, found) = (self.digest.short(), image.digest().short());
+            return Err(LoadError::Exchanged { path: self.path.clone(), judged, found });
+        }
+        image.verify(policy)
+    }
+}
+
+impl PluginFile for Known {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    fn id(&self) -> &str {
+        &self.descriptor.id
+    }
+
+    fn version(&self) -> &Version {
+        &self.version
+    }
+}
+
+/// The file of one id that is to serve: that of the pinned version, or, without a pin, the highest; never one whose bytes
+/// are `banned`, so that a pinned build in quarantine gives none.
+pub(crate) fn choice<'a>(
+    known: &'a [Known],
+    pin: Option<&Version>,
+    banned: impl Fn(&Digest) -> bool,
+) -> Option<&'a Known> {
+    find::choice(known, |file| &file.version, pin, |file| !banned(&file.digest))
+}

@@ -58,6 +58,8 @@ mod start;
 mod status;
 mod sync;
 pub mod verify;
+#[allow(dead_code)]
+mod watch;
 mod watchdog;
 
 pub use builder::{OnFailure, PluginHostBuilder};

@@ -1,31 +1,27 @@
 //! [`PluginHostBuilder`]: what a host is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use mini_chat_plugin_sdk::InProcessPlugin;
+use tokio::sync::oneshot;
 
-use crate::config::{self, HostSection, PluginEntry, PluginsConfig};
-use crate::error::{BuildError, LoadError, PluginFailure};
+use crate::config::{HostSection, PluginEntry, PluginsConfig};
+use crate::error::BuildError;
 use crate::events::Events;
 use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::open::turn;
+use crate::preflight::{Preflight, Preflighter};
 use crate::process_state::ProcessState;
-use crate::scan::{Scan, Scanner, choice};
+use crate::scan::Scanner;
 use crate::services::HostIdentity;
-use crate::slot::Slot;
-use crate::start::{Source, Starter, state_directory};
-use crate::status::RefusedFile;
+use crate::start::{Starter, state_directory};
+use crate::status::HostStatus;
+use crate::supervisor::{Means, Shared, Sources, Supervisor};
 use crate::verify::{ReadLimits, VerifyPolicy};
 use crate::watchdog::Watchdog;
-
-/// How long a start waits for files that are still being written.
-const START_SETTLE: Duration = Duration::from_secs(3);
 
 /// What happens at start when a required plugin does not serve.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +48,10 @@ pub struct PluginHostBuilder {
     limits: ReadLimits,
     policy: VerifyPolicy,
     on_failure: OnFailure,
+    watch: Option<bool>,
+    preflight: Option<Preflight>,
+    preflight_memory: Option<u64>,
+    max_images: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -74,6 +74,10 @@ impl PluginHostBuilder {
             limits: ReadLimits::default(),
             policy: VerifyPolicy::default(),
             on_failure: OnFailure::default(),
+            watch: None,
+            preflight: None,
+            preflight_memory: None,
+            max_images: None,
         }
     }
 
@@ -146,6 +150,35 @@ impl PluginHostBuilder {
         self
     }
 
+    /// Whether the plugin directories, `plugins.toml` and the secret files that it names are watched, so that a change of
+    /// them is a swap. Without this: `[host] watch` of `plugins.toml`, which is true by default. Otherwise only
+    /// [`PluginHost::rescan`] and the like look again.
+    pub fn watch(mut self, watch: bool) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Whether candidates are tried in a process of their own before they are mapped, and which program that is. Without
+    /// this: [`Preflight::Automatic`], unless `[host] preflight` of `plugins.toml` says no.
+    pub fn preflight(mut self, preflight: Preflight) -> Self {
+        self.preflight = Some(preflight);
+        self
+    }
+
+    /// Bytes of private memory that such a process may take beyond what it has at its start. Without this:
+    /// `[host] preflight_memory` of `plugins.toml`, else 1 GiB.
+    pub fn preflight_memory(mut self, bytes: u64) -> Self {
+        self.preflight_memory = Some(bytes);
+        self
+    }
+
+    /// How many libraries may be mapped in this process, those of ended plugins and of other hosts too: they are never
+    /// unmapped. Without this: `[host] max_images` of `plugins.toml`, else 256.
+    pub fn max_images(mut self, images: u32) -> Self {
+        self.max_images = Some(images);
+        self
+    }
+
     /// Builds the host and starts its plugins, all at once. Runs under any executor: everything that blocks is done on
     /// threads of the loader's own.
     ///
@@ -171,36 +204,43 @@ impl PluginHostBuilder {
             mut limits,
             mut policy,
             on_failure,
+            watch,
+            preflight,
+            preflight_memory,
+            max_images,
         } = self;
+        let config_file = match &config {
+            ConfigSource::File(path) => Some(path.clone()),
+            ConfigSource::None | ConfigSource::Value(_) => None,
+        };
         let config = match config {
             ConfigSource::None => None,
             ConfigSource::Value(config) => Some(*config),
             ConfigSource::File(path) => Some(job(move || PluginsConfig::load(&path)).await??),
         };
-        let (section, mut all) = match config {
+        let (section, configured) = match config {
             Some(config) => (config.host, config.plugins),
             None => (HostSection::default(), Vec::new()),
         };
-        all.extend(entries);
-        refuse_same_names(all.iter().map(|entry| &entry.name))?;
-        refuse_same_names(linked.iter().map(|(name, _)| name))?;
-        for (name, _) in &linked {
-            if !all.iter().any(|entry| entry.name == *name) {
-                all.push(PluginEntry::new(name.clone()));
-            }
-        }
-        check_entries(&all)?;
         policy.allow_needed.extend(section.allow_needed.iter().cloned());
         limits.ownership.trusted_uids.extend(&section.trusted_uids);
+        let scanner = Scanner::new(directories.clone(), files.clone(), limits.clone(), policy.clone());
+        let sources = Sources { scanner, directories, files, config_file, configured, entries, linked };
+        sources.all()?;
         let choice = image_dir
             .or_else(|| section.image_dir.clone().map(ImageDirChoice::Explicit))
             .unwrap_or(ImageDirChoice::Automatic);
         let image_dir = Arc::new(job(move || ImageDir::open(choice)).await??);
-        let mut scanner = Scanner::new(directories, files, limits.clone(), policy.clone());
-        let scan = job(move || scanner.first(START_SETTLE)).await?;
-        let library = Library { scan, limits, policy };
-
+        let preflight = preflight.unwrap_or(if section.preflight { Preflight::Automatic } else { Preflight::Off });
+        let memory = preflight_memory.unwrap_or(u64::from(section.preflight_memory) << 20);
+        let preflighter = Preflighter::new(&preflight, memory);
+        if !sources.directories.is_empty() || !sources.files.is_empty() {
+            preflighter.warn_if_missing(&preflight);
+        }
+        let max_images = max_images.unwrap_or(section.max_images);
         let starter = Starter {
+            preflighter,
+            max_images,
             housekeeping,
             watchdog: Watchdog::new(),
             events: Events::new(),
@@ -208,20 +248,27 @@ impl PluginHostBuilder {
             identity,
             data_dir: section.data_dir.clone().or_else(state_directory),
         };
-        let refused = library.scan.unreadable.iter().chain(&library.scan.refused).cloned().collect::<Vec<_>>();
-        for file in &refused {
-            tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
-        }
-        add_unlisted(&mut all, &library);
         turn::prepare_thread();
         let before = ProcessState::now();
-        let slots = start_all(&starter, all, &linked, &library, &refused).await;
-        warn_of_changes(&before, &slots.slots);
-        let host = PluginHost::new(starter, slots.slots, refused, section.shutdown);
+        let (shared, events) = (Arc::new(Shared::new(max_images)), starter.events.clone());
+        let means = Means {
+            starter,
+            shared: Arc::clone(&shared),
+            limits,
+            policy,
+            shutdown: section.shutdown,
+            watch: watch.unwrap_or(section.watch).then_some(section.rescan),
+        };
+        let (settled, failures) = oneshot::channel();
+        let supervisor = Supervisor::start(means, sources, settled)?;
+        let host = PluginHost::new(supervisor, shared, events);
+        let lost = || BuildError::Thread(std::io::Error::other("the supervisor's thread was lost"));
+        let failures = failures.await.map_err(|_| lost())?;
+        warn_of_changes(&before, &host.status());
         match on_failure {
-            OnFailure::Fail if !slots.required_failures.is_empty() => {
+            OnFailure::Fail if !failures.is_empty() => {
                 host.shutdown().await;
-                Err(BuildError::Required { failures: slots.required_failures })
+                Err(BuildError::Required { failures })
             }
             _ => Ok(host),
         }
@@ -235,148 +282,16 @@ async fn job<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Re
         .map_err(|JobLost| BuildError::Thread(std::io::Error::other("a thread of the loader was lost")))
 }
 
-/// What `plugins.toml` checks for its entries, for those made in code too.
-fn check_entries(entries: &[PluginEntry]) -> Result<(), BuildError> {
-    for entry in entries {
-        if !config::is_instance_name(&entry.name) {
-            return Err(BuildError::BadName { name: entry.name.clone() });
-        }
-        entry.limits.check()?;
-    }
-    Ok(())
-}
-
-fn refuse_same_names<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), BuildError> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(BuildError::DuplicateName { name: name.clone() });
-        }
-    }
-    Ok(())
-}
-
-/// A file that no entry names is served under its id.
-fn add_unlisted(entries: &mut Vec<PluginEntry>, library: &Library) {
-    for id in library.scan.versions.keys() {
-        if entries.iter().any(|entry| entry.library == *id) {
-            continue;
-        }
-        if let Some(taken) = entries.iter().find(|entry| entry.name == *id) {
-            let library = &taken.library;
-            tracing::warn!("a file has the id {id}, but the plugin of that name is to be {library}: it is not served");
-            continue;
-        }
-        entries.push(PluginEntry { required: false, ..PluginEntry::new(id.clone()) });
-    }
-}
-
-/// What the plugin directories hold, and by which rules it was judged.
-struct Library {
-    scan: Scan,
-    limits: ReadLimits,
-    policy: VerifyPolicy,
-}
-
-impl Library {
-    /// The file that is to serve for an entry, read and judged anew.
-    async fn image(&self, entry: &PluginEntry) -> Result<Source, PluginFailure> {
-        let known = self.scan.versions.get(&entry.library).map_or(&[][..], Vec::as_slice);
-        let Some(file) = choice(known, entry.version.as_ref(), |_| false).cloned() else {
-            return Err(PluginFailure::no_file(entry, known.iter().map(|file| &file.version)));
-        };
-        let path = file.path.clone();
-        let (limits, policy) = (self.limits.clone(), self.policy.clone());
-        let image = housekeeping::run("mini-chat-read", move || file.load(&limits, &policy)).await;
-        let image = image.map_err(|JobLost| LoadError::OpenLost { path })??;
-        Ok(Source::File(Arc::new(image)))
-    }
-}
-
-struct Started {
-    slots: BTreeMap<String, Arc<Slot>>,
-    required_failures: Vec<(String, String)>,
-}
-
-async fn start_all(
-    starter: &Starter,
-    entries: Vec<PluginEntry>,
-    linked: &[(String, InProcessPlugin)],
-    library: &Library,
-    refused: &[RefusedFile],
-) -> Started {
-    let mut started = Started { slots: BTreeMap::new(), required_failures: Vec::new() };
-    let enabled = entries.into_iter().filter(|entry| {
-        if !entry.enabled {
-            let slot = Slot::new(&entry.name, "disabled", "it is disabled in plugins.toml");
-            started.slots.insert(entry.name.clone(), Arc::new(slot));
-        }
-        entry.enabled
-    });
-    let starts = enabled.collect::<Vec<_>>().into_iter().map(async |entry| {
-        let linked = linked.iter().find(|(name, _)| *name == entry.name).map(|(_, plugin)| Source::Linked(*plugin));
-        let source = match linked {
-            Some(source) => Ok(source),
-            None => library.image(&entry).await,
-        };
-        let outcome = match source {
-            Ok(source) => starter.start(source, &entry, 1).await,
-            Err(failure) => Err(failure),
-        };
-        (entry, outcome)
-    });
-    for (entry, outcome) in join_all(starts).await {
-        let slot = Slot::new(&entry.name, "starting", "it is being started");
-        match outcome {
-            Ok(instance) => {
-                let descriptor = &instance.image.descriptor;
-                tracing::info!(
-                    plugin = entry.name,
-                    id = descriptor.id,
-                    version = descriptor.version,
-                    abi = descriptor.abi.version,
-                    "plugin is serving"
-                );
-                for method in descriptor.answered_by_default() {
-                    tracing::warn!(plugin = entry.name, "{method} is newer than the plugin: answered by default");
-                }
-                slot.flip(instance);
-            }
-            Err(failure) => {
-                tracing::error!(plugin = entry.name, kind = failure.kind(), "plugin does not serve: {failure}");
-                let text = with_refused(&failure, refused);
-                if entry.required {
-                    started.required_failures.push((entry.name.clone(), text.clone()));
-                }
-                slot.vacate(failure.kind(), text);
-            }
-        }
-        started.slots.insert(entry.name.clone(), Arc::new(slot));
-    }
-    started
-}
-
 /// A plugin may change what belongs to the whole process; its author usually does not know.
-fn warn_of_changes(before: &ProcessState, slots: &BTreeMap<String, Arc<Slot>>) {
+fn warn_of_changes(before: &ProcessState, status: &HostStatus) {
     let changes = before.changes();
     if !changes.is_empty() {
-        let plugins = slots.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let plugins = status.plugins.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>().join(", ");
         tracing::warn!(
             plugins,
             "while these plugins started, {}: that belongs to the whole process, and one of them may have done it \
              (docs/two-copies-of-std.md)",
             changes.join("; ")
         );
-    }
-}
-
-/// A missing file may be one of those that were refused: name them.
-fn with_refused(failure: &PluginFailure, refused: &[RefusedFile]) -> String {
-    match failure {
-        PluginFailure::NoFile { .. } | PluginFailure::NoVersion { .. } if !refused.is_empty() => {
-            let files = refused.iter().map(|file| file.message.as_str()).collect::<Vec<_>>().join("; ");
-            format!("{failure} (refused files: {files})")
-        }
-        _ => failure.to_string(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_ffi::FfiContext;
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ use uuid::Uuid;
 
 use crate::call::{Failure, FromFailure, HostCall, Subject};
 use crate::instance::Entered;
-use crate::method::{Kind, Method};
-use crate::slot::Slot;
+use crate::method::Method;
+use crate::slot::{Closed, Slot};
 
 /// Serves both traits from whatever instance the slot has.
 pub(crate) struct SlotClient {
@@ -33,13 +34,25 @@ impl SlotClient {
         Self { slot }
     }
 
-    fn enter(&self, kind: Kind) -> Result<Entered, Failure> {
-        let entered = self.slot.enter().map_err(|reason| Failure::NotServing(reason.text))?;
+    async fn enter(&self, method: Method) -> Result<Entered, Failure> {
+        let entered = loop {
+            match self.slot.enter() {
+                Ok(entered) => break entered,
+                Err(Closed::Empty(reason)) => return Err(Failure::NotServing(reason.text)),
+                Err(Closed::Held(hold)) => hold.released(self.deadline(method)).await.map_err(Failure::NotServing)?,
+            }
+        };
+        let kind = method.kind();
         if entered.instance().serves(kind) {
             Ok(entered)
         } else {
             Err(Failure::NotServing(format!("it does not serve {}", kind.name())))
         }
+    }
+
+    /// How long a call of what serves may take.
+    fn deadline(&self, method: Method) -> Duration {
+        self.slot.current().map_or(Duration::MAX, |instance| instance.settings.limits.deadline(method))
     }
 
     /// One call: enter, cross, convert, count, and give every failure in the terms of the trait.
@@ -49,9 +62,9 @@ impl SlotClient {
         E: FromFailure,
         S: FnOnce(&Entered, &FfiCallContext<'_>, &mut FfiContext<'_>, Out<'_, D::Record>),
     {
-        let entered = match self.enter(method.kind()) {
+        let entered = match self.enter(method).await {
             Ok(entered) => entered,
-            Err(failure) => return Err(self.failed(failure, method)),
+            Err(failure) => return Err(self.failed(failure, method, false)),
         };
         let instance = Arc::clone(entered.instance());
         instance.calls.add(1);
@@ -61,13 +74,13 @@ impl SlotClient {
             .map_err(Failure::Fault)
             .and_then(|record| D::from_record(record).map_err(Failure::Answer));
         outcome.map_err(|failure| {
-            instance.failures.add(1);
-            self.failed(failure, method)
+            let on_trial = instance.failed(failure.class());
+            self.failed(failure, method, on_trial)
         })
     }
 
-    fn failed<E: FromFailure>(&self, failure: Failure, method: Method) -> E {
-        E::from_failure(failure, Subject { plugin: self.slot.name(), method })
+    fn failed<E: FromFailure>(&self, failure: Failure, method: Method, on_trial: bool) -> E {
+        E::from_failure(failure, Subject { plugin: self.slot.name(), method, on_trial })
     }
 }
 

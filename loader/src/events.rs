@@ -1,12 +1,15 @@
 //! What happens in a host, told to whoever listens.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::config::ExecutionMode;
+use crate::verify::Digest;
 
 /// How many events a slow receiver may be behind.
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 1024;
 
 /// Something that happened in a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,6 +25,131 @@ pub enum HostEvent {
         /// Why.
         why: String,
     },
+    /// A generation serves from now on.
+    Serving {
+        /// The name of its slot.
+        plugin: String,
+        /// Its number in the slot.
+        generation: u64,
+        /// The number of the one that served before.
+        replaces: Option<u64>,
+        /// The plugin's version.
+        version: String,
+        /// Digest of the file; none if it is linked into the program.
+        digest: Option<Digest>,
+        /// The file.
+        file: Option<PathBuf>,
+        /// Whether it is on probation.
+        probation: bool,
+        /// How long its checks, its creation and the flip took.
+        phases: Phases,
+    },
+    /// A build was not accepted. What served before serves on.
+    Refused {
+        /// The name of the slot.
+        plugin: String,
+        /// The build's version.
+        version: String,
+        /// Digest of the file; none if it is linked into the program.
+        digest: Option<Digest>,
+        /// The file.
+        file: Option<PathBuf>,
+        /// A stable code.
+        kind: &'static str,
+        /// For people.
+        message: String,
+        /// In how many milliseconds it is tried again; none: not before its content or its configuration changes.
+        retry_in_ms: Option<u64>,
+    },
+    /// A generation on probation did worse than its predecessor, which serves again.
+    RolledBack {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation that was no good.
+        generation: u64,
+        /// Digest of its file: not tried again.
+        digest: Option<Digest>,
+        /// Why.
+        why: String,
+    },
+    /// A generation's probation has ended well.
+    Proven {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation.
+        generation: u64,
+    },
+    /// A generation was replaced, or its plugin disabled, and it has ended.
+    Retired {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation.
+        generation: u64,
+        /// Calls that had not ended when the drain limit passed; their callers got errors.
+        abandoned_calls: i64,
+        /// What its shutdown hook failed with.
+        shutdown_error: Option<String>,
+        /// Bytes of heap that it still holds.
+        heap_growth_bytes: Option<i64>,
+    },
+    /// A replaced generation has calls that did not end within the drain limit: it is listed until they do.
+    Zombie {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation.
+        generation: u64,
+        /// Calls that have not ended.
+        calls: i64,
+    },
+    /// An exclusive plugin could not take back what it had given up for a successor that failed: it is started anew.
+    ResumeFailed {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation.
+        generation: u64,
+        /// Why.
+        message: String,
+    },
+    /// The file of what serves has vanished. It serves on.
+    Orphaned {
+        /// The name of the slot.
+        plugin: String,
+        /// The file.
+        file: Option<PathBuf>,
+    },
+    /// A plugin is no longer to serve.
+    Disabled {
+        /// The name of the slot.
+        plugin: String,
+    },
+    /// A file in a plugin directory cannot be used.
+    FileRefused {
+        /// The file, or the directory that could not be read.
+        file: PathBuf,
+        /// A stable code.
+        kind: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// `plugins.toml`, or a secret that it refers to, is wrong. What was read before stays in force.
+    ConfigRefused {
+        /// For people; no value is quoted.
+        message: String,
+    },
+}
+
+/// How long the steps of a swap took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Phases {
+    /// Reading, verifying, and preflight, in microseconds.
+    pub check_us: u64,
+    /// Waiting for a predecessor to end, in microseconds.
+    pub wait_us: u64,
+    /// Mapping, opening, constructor and health check, in microseconds.
+    pub create_us: u64,
+    /// The flip itself, in nanoseconds.
+    pub flip_ns: u64,
 }
 
 /// The sending side.

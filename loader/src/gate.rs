@@ -9,7 +9,8 @@
 //!    either the end sees that the call has left, or the call notifies it.
 //! 3. `in_flight` never reads less than the calls inside: each that entered is seen by invariant 1, and one that came too
 //!    late counts itself in and out on one thread, hence in one shard.
-//! 4. What a call did before it left happens before what the end does once it has found nobody inside: the counter releases
+//! 4. A call that enters after [`reopen`](Gate::reopen) has heard of what was done before that: `closed` is released and acquired.
+//! 5. What a call did before it left happens before what the end does once it has found nobody inside: the counter releases
 //!    and acquires.
 
 use crate::counter::Sharded;
@@ -29,7 +30,8 @@ impl Gate {
         self.in_flight.add(1);
         // Invariant 1.
         fence(Ordering::SeqCst);
-        let open = !self.closed.load(Ordering::Relaxed);
+        // Invariant 4.
+        let open = !self.closed.load(Ordering::Acquire);
         if !open {
             self.leave();
         }
@@ -50,6 +52,12 @@ impl Gate {
         self.closed.store(true, Ordering::Relaxed);
         // Invariant 1.
         fence(Ordering::SeqCst);
+    }
+
+    /// Calls may enter again.
+    pub(crate) fn reopen(&self) {
+        // Invariant 4.
+        self.closed.store(false, Ordering::Release);
     }
 
     /// Calls inside.

@@ -1,20 +1,19 @@
 //! [`PluginHost`]: the plugins of one host.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::join_all;
 use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 
+use tokio::sync::{broadcast, oneshot, watch};
+
+use crate::budget;
 use crate::builder::PluginHostBuilder;
 use crate::client::SlotClient;
-use crate::events::HostEvent;
-use crate::housekeeping::after;
-use crate::slot::Slot;
-use crate::start::Starter;
-use crate::status::{EndedPlugin, HostStatus, PluginStatus, RefusedFile, ShutdownReport};
+use crate::error::SwapError;
+use crate::events::{Events, HostEvent};
+use crate::status::{HostSnapshot, HostStatus, PluginStatus, ShutdownReport, Swapped};
+use crate::supervisor::{Command, Shared, Supervisor};
 
 /// The plugins of one host. A process may have several.
 ///
@@ -38,12 +37,12 @@ use crate::status::{EndedPlugin, HostStatus, PluginStatus, RefusedFile, Shutdown
 /// End it with [`shutdown`](Self::shutdown): a host that is only dropped stops its plugins without their shutdown hooks,
 /// and warns of what may not be flushed.
 pub struct PluginHost {
-    /// The threads, and the private copies of the libraries that are mapped: they go with the host.
-    starter: Starter,
-    slots: RwLock<BTreeMap<String, Arc<Slot>>>,
-    refused: Vec<RefusedFile>,
-    shutdown_limit: Duration,
-    ended: AtomicBool,
+    /// Its thread, and the private copies of the libraries that are mapped: they go with the host.
+    supervisor: Supervisor,
+    shared: Arc<Shared>,
+    events: Events,
+    /// How it ended.
+    report: Mutex<Option<ShutdownReport>>,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -58,13 +57,8 @@ impl PluginHost {
         PluginHostBuilder::new()
     }
 
-    pub(crate) fn new(
-        starter: Starter,
-        slots: BTreeMap<String, Arc<Slot>>,
-        refused: Vec<RefusedFile>,
-        shutdown_limit: Duration,
-    ) -> Self {
-        Self { starter, slots: RwLock::new(slots), refused, shutdown_limit, ended: AtomicBool::new(false) }
+    pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events) -> Self {
+        Self { supervisor, shared, events, report: Mutex::default() }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -72,95 +66,101 @@ impl PluginHost {
     /// serves there does not serve this trait, its policy methods answer `Internal` and `publish_usage` `Transient`.
     #[must_use]
     pub fn model_policy(&self, name: &str) -> Arc<dyn MiniChatModelPolicyPluginClientV1> {
-        Arc::new(SlotClient::new(self.slot(name)))
+        Arc::new(SlotClient::new(self.shared.slot(name)))
     }
 
     /// The audit handle of the plugin named `name`; see [`model_policy`](Self::model_policy). While nothing serves, its
     /// methods answer `Transient`, so that an outbox keeps the event.
     #[must_use]
     pub fn audit(&self, name: &str) -> Arc<dyn MiniChatAuditPluginClientV1> {
-        Arc::new(SlotClient::new(self.slot(name)))
+        Arc::new(SlotClient::new(self.shared.slot(name)))
     }
 
     /// What serves, what does not, and why.
     #[must_use]
     pub fn status(&self) -> HostStatus {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
         HostStatus {
             plugins: slots.values().map(|slot| PluginStatus::of(slot)).collect(),
-            refused_files: self.refused.clone(),
+            refused_files: self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            images: budget::headroom(self.shared.max_images),
         }
     }
 
-    /// What happens from now on. A receiver that falls more than 256 events behind is told how many it missed.
+    /// What happens from now on. A receiver that falls more than 1,024 events behind is told how many it missed.
     #[must_use]
-    pub fn events(&self) -> tokio::sync::broadcast::Receiver<HostEvent> {
-        self.starter.events.subscribe()
+    pub fn events(&self) -> broadcast::Receiver<HostEvent> {
+        self.events.subscribe()
+    }
+
+    /// What serves, always the latest: for whoever needs to know which plugins there are and when that changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<HostSnapshot> {
+        self.shared.snapshot.subscribe()
+    }
+
+    /// Looks at the plugin directories, `plugins.toml` and its secrets now, and swaps what has changed. Returns at once:
+    /// what comes of it is told by [`events`](Self::events).
+    pub fn rescan(&self) {
+        self.supervisor.ask(Command::Look { completed: Vec::new() });
+    }
+
+    /// Serves the file `path`, which need not stand in a plugin directory, in every slot that its id belongs to. It stays
+    /// until the plugin directories have something that they do not have now. Ready when it serves, or was not accepted;
+    /// what served before serves until then, and on. Probation has then only begun.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError`]: the file is not usable, nobody wants its id, its constructor or its health check failed, another
+    /// build came in between. The first slot's error, if there are several.
+    pub async fn swap(&self, path: impl Into<PathBuf>) -> Result<Vec<Swapped>, SwapError> {
+        self.ask(|answer| Command::Swap { path: path.into(), answer }).await
+    }
+
+    /// Looks again, and creates the plugin named `name` anew even if nothing has changed: a fresh mapping of its file, its
+    /// configuration and its secrets read now.
+    ///
+    /// # Errors
+    ///
+    /// As [`swap`](Self::swap).
+    pub async fn reload(&self, name: &str) -> Result<Swapped, SwapError> {
+        let name = name.to_owned();
+        self.ask(|answer| Command::Reload { name, answer }).await
+    }
+
+    /// Serves what served before the last swap, at once if that stands by (during probation), else by creating it anew.
+    /// What serves now is not tried again until its content changes.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError::NothingToRollBackTo`]; or the predecessor could not be created.
+    pub async fn rollback(&self, name: &str) -> Result<Swapped, SwapError> {
+        let name = name.to_owned();
+        self.ask(|answer| Command::RollBack { name, answer }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, SwapError>>) -> Command,
+    ) -> Result<T, SwapError> {
+        let (answer, outcome) = oneshot::channel();
+        self.supervisor.ask(command(answer));
+        outcome.await.unwrap_or(Err(SwapError::ShuttingDown))
     }
 
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,
     /// and no plugin longer than its `drain` limit), runs the shutdown hooks, stops the runtimes. Handles then answer as
-    /// empty slots do. The whole takes about the limit `[host] shutdown` (default 25 s) at most. Called again, it does
-    /// nothing. Await it to its end: dropped half-way, it stops plugins without their shutdown hooks.
+    /// empty slots do. The whole takes about the limit `[host] shutdown` (default 25 s) at most. Called again, it gives the
+    /// same report. Dropped half-way, it goes on without its caller.
     pub async fn shutdown(&self) -> ShutdownReport {
-        self.ended.store(true, Ordering::Release);
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
-        let end_by = after(self.shutdown_limit);
-        let ends = slots.into_iter().filter_map(|slot| slot.vacate("shut-down", "the host has been shut down")).map(
-            async |instance| {
-                let drain = instance.settings.limits.drain.min(self.shutdown_limit / 2);
-                EndedPlugin::from(instance.end(after(drain), end_by).await)
-            },
-        );
-        let plugins = join_all(ends).await;
-        for plugin in &plugins {
-            log_end(plugin);
-        }
-        ShutdownReport { plugins }
-    }
-
-    fn slot(&self, name: &str) -> Arc<Slot> {
-        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Arc::clone(slot);
-        }
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(name.to_owned()).or_insert_with(|| {
-            let why = "no plugin of this name is configured, and no file has it as its id";
-            Arc::new(Slot::new(name, "unknown-name", why))
-        });
-        Arc::clone(slot)
-    }
-}
-
-fn log_end(plugin: &EndedPlugin) {
-    let EndedPlugin { name, abandoned_calls, shutdown_error, runtime_stopped, heap_growth_bytes } = plugin;
-    if let Some(error) = shutdown_error {
-        tracing::error!(plugin = name, "{error}; what it had to flush may be lost");
-    }
-    if *abandoned_calls > 0 {
-        tracing::warn!(plugin = name, abandoned_calls, "calls had not ended when the drain limit passed");
-    }
-    tracing::info!(plugin = name, ?runtime_stopped, ?heap_growth_bytes, "plugin has ended");
-}
-
-impl Drop for PluginHost {
-    fn drop(&mut self) {
-        let slots = std::mem::take(self.slots.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for slot in slots.into_values() {
-            let Some(instance) = slot.vacate("host-gone", "the host is gone") else { continue };
-            if !self.ended.load(Ordering::Acquire) {
-                let flushes = instance.image.descriptor.hooks.iter().any(|hook| hook == "shutdown");
-                tracing::warn!(
-                    plugin = instance.name(),
-                    in_flight = instance.in_flight(),
-                    "the host was dropped without shutdown().await: {}",
-                    if flushes {
-                        "the plugin's shutdown hook does not run, and what it has not flushed is lost"
-                    } else {
-                        "calls under way may be cut off"
-                    }
-                );
-            }
+        let (answer, report) = oneshot::channel();
+        self.supervisor.ask(Command::Shutdown { answer });
+        let report = report.await;
+        let mut kept = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        match report {
+            Ok(report) => kept.insert(report).clone(),
+            // It has ended before.
+            Err(_) => kept.clone().unwrap_or_default(),
         }
     }
 }

@@ -6,10 +6,11 @@
 //! 2. [`verify`]: its bytes, read once ([`verify::ReadImage`]), are judged without executing anything
 //!    ([`verify::VerifiedImage`]);
 //! 3. [`image_dir`]: the very same bytes are written to a private file ([`image_dir::StoredImage`]);
-//! 4. `open`: that file is mapped (`MappedImage`), its entry called, the layouts compared both ways (`OpenedImage`);
-//! 5. `instance`: an instance is opened with its configuration (`OpenedInstance`), created and found healthy (`Instance`);
-//! 6. `slot`: it serves under its name; handles point at the slot ([`PluginHost::model_policy`], [`PluginHost::audit`]);
-//! 7. [`PluginHost::shutdown`]: drain, shutdown hook, close. A mapped library stays mapped.
+//! 4. [`preflight`]: a process of its own tries that file first;
+//! 5. `open`: that file is mapped (`MappedImage`), its entry called, the layouts compared both ways (`OpenedImage`);
+//! 6. `instance`: an instance is opened with its configuration (`OpenedInstance`), created and found healthy (`Instance`);
+//! 7. `slot`: it serves under its name; handles point at the slot ([`PluginHost::model_policy`], [`PluginHost::audit`]);
+//! 8. [`PluginHost::shutdown`]: drain, shutdown hook, close. A mapped library stays mapped.
 //!
 //! | to know | see |
 //! | --- | --- |
@@ -19,6 +20,7 @@
 //! | who may still use an instance that ends | `gate` |
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
+//! | whether there is room for one more | `budget` |
 //! | which thread keeps time | `housekeeping` |
 //! | who notices a plugin that blocks | `watchdog` |
 
@@ -29,6 +31,7 @@ extern crate self as mini_chat_plugin_loader;
 #[path = "../tests/support/mod.rs"]
 mod test_support;
 
+mod budget;
 mod builder;
 mod call;
 mod cancel;
@@ -48,22 +51,27 @@ mod instance;
 pub mod method;
 mod open;
 mod per_thread;
+pub mod preflight;
 mod process_state;
-// The supervisor is to use all of it.
-#[allow(dead_code)]
 mod scan;
 mod services;
 mod slot;
 mod start;
 mod status;
+mod supervisor;
+mod swap;
 mod sync;
 pub mod verify;
-#[allow(dead_code)]
 mod watch;
 mod watchdog;
 
+pub use budget::Headroom;
 pub use builder::{OnFailure, PluginHostBuilder};
 pub use call::CallOptions;
-pub use events::HostEvent;
+pub use events::{HostEvent, Phases};
 pub use host::PluginHost;
-pub use status::{EndedPlugin, HostStatus, InstanceStatus, PluginStatus, RefusedFile, ShutdownReport};
+pub use preflight::{Preflight, preflight_child};
+pub use status::{
+    BuildStatus, EndedPlugin, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus, Quarantined,
+    RefusedFile, Retry, ShutdownReport, SwapStatus, Swapped, Zombie,
+};

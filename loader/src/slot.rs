@@ -1,18 +1,31 @@
 //! A slot: one name, and the instance that serves under it now, or the reason why none does.
 //!
 //! Handles point at the slot, so they never go stale.
+//!
+//! # Invariants
+//!
+//! 1. The gate of the current instance is closed only while the slot is held, or after the instance has left the slot. So a
+//!    call that finds it closed finds a hold, or another instance, or none.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 
+use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
+use crate::status::{SwapStatus, Zombie};
 
 /// One name.
 pub(crate) struct Slot {
     name: Arc<str>,
     current: ArcSwapOption<Instance>,
     reason: Mutex<Reason>,
+    hold: ArcSwapOption<Hold>,
+    swap: Mutex<SwapStatus>,
+    zombies: Mutex<Vec<Weak<Instance>>>,
 }
 
 /// Why nothing serves.
@@ -24,10 +37,47 @@ pub(crate) struct Reason {
     pub(crate) text: String,
 }
 
+/// Why a call cannot begin now.
+pub(crate) enum Closed {
+    /// Nothing serves.
+    Empty(Reason),
+    /// An exclusive plugin is being replaced: it is to try again after that.
+    Held(Arc<Hold>),
+}
+
+/// Calls wait while an exclusive plugin is replaced.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    limit: Duration,
+    housekeeping: Housekeeping,
+    over: AtomicBool,
+    released: Notify,
+}
+
+impl Hold {
+    /// Ready when the hold is over; an error in words if that takes longer than its limit, or than the call may take.
+    pub(crate) async fn released(&self, deadline: Duration) -> Result<(), String> {
+        let wait = async {
+            loop {
+                // Asked for before looking: a release in between is not missed.
+                let released = self.released.notified();
+                if self.over.load(Ordering::Acquire) {
+                    return;
+                }
+                released.await;
+            }
+        };
+        let limit = self.limit.min(deadline);
+        let waited = self.housekeeping.until(after(limit), wait).await;
+        waited.ok_or_else(|| format!("it is being replaced by another build, and that took longer than {limit:?}"))
+    }
+}
+
 impl Slot {
     pub(crate) fn new(name: &str, kind: &'static str, text: impl Into<String>) -> Self {
         let reason = Mutex::new(Reason { kind, text: text.into() });
-        Self { name: name.into(), current: ArcSwapOption::empty(), reason }
+        let (current, hold) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { name: name.into(), current, reason, hold, swap: Mutex::default(), zombies: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -39,9 +89,14 @@ impl Slot {
         self.current.swap(Some(instance))
     }
 
+    /// Says why nothing serves.
+    pub(crate) fn because(&self, kind: &'static str, text: impl Into<String>) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Reason { kind, text: text.into() };
+    }
+
     /// Empties the slot; `kind` and `text` say why.
     pub(crate) fn vacate(&self, kind: &'static str, text: impl Into<String>) -> Option<Arc<Instance>> {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Reason { kind, text: text.into() };
+        self.because(kind, text);
         self.current.swap(None)
     }
 
@@ -53,13 +108,52 @@ impl Slot {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is being done about its contents.
+    pub(crate) fn swap_status(&self) -> SwapStatus {
+        let mut zombies = self.zombies.lock().unwrap_or_else(PoisonError::into_inner);
+        zombies.retain(|zombie| zombie.strong_count() > 0);
+        let zombies = zombies
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|instance| Zombie { generation: instance.settings.generation, in_flight: instance.in_flight() });
+        let zombies = zombies.filter(|zombie| zombie.in_flight > 0).collect();
+        SwapStatus { zombies, ..self.swap.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
+    pub(crate) fn set_swap_status(&self, swap: SwapStatus) {
+        *self.swap.lock().unwrap_or_else(PoisonError::into_inner) = swap;
+    }
+
+    /// Lists an instance as one that should have ended.
+    pub(crate) fn add_zombie(&self, instance: &Arc<Instance>) {
+        self.zombies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(instance));
+    }
+
+    /// From now on, calls that cannot begin wait until [`release`](Self::release), each at most for `limit`.
+    pub(crate) fn hold(&self, limit: Duration, housekeeping: &Housekeeping) {
+        let housekeeping = housekeeping.clone();
+        let hold = Hold { limit, housekeeping, over: AtomicBool::new(false), released: Notify::new() };
+        self.hold.store(Some(Arc::new(hold)));
+    }
+
+    /// Ends the hold, if there is one: what waited tries again.
+    pub(crate) fn release(&self) {
+        if let Some(hold) = self.hold.swap(None) {
+            hold.over.store(true, Ordering::Release);
+            hold.released.notify_waiters();
+        }
+    }
+
     /// Begins a call of the instance that serves now.
-    pub(crate) fn enter(&self) -> Result<Entered, Reason> {
+    pub(crate) fn enter(&self) -> Result<Entered, Closed> {
         loop {
-            let Some(instance) = self.current.load_full() else { return Err(self.reason()) };
-            // An instance that is being ended has left the slot before.
+            let Some(instance) = self.current.load_full() else { return Err(Closed::Empty(self.reason())) };
             if let Some(entered) = instance.enter() {
                 return Ok(entered);
+            }
+            // Invariant 1: without a hold there is something else to be found.
+            if let Some(hold) = self.hold.load_full() {
+                return Err(Closed::Held(hold));
             }
         }
     }

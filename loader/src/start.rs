@@ -1,17 +1,20 @@
-//! From a file, or a linked plugin, to a serving instance: the steps in order, each within its limit.
+//! From a file, or a linked plugin, to an instance that can serve: the steps in order, each within its limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mini_chat_plugin_abi::instance::FfiPurpose;
 use mini_chat_plugin_sdk::InProcessPlugin;
 
-use crate::config::{PluginEntry, ProcessSecrets};
+use crate::budget;
+use crate::config::{PluginEntry, ProcessSecrets, ResolvedConfig};
 use crate::error::{CreateError, LoadError, PluginFailure, Stage};
 use crate::events::Events;
-use crate::housekeeping::{self, Housekeeping, after};
-use crate::image_dir::ImageDir;
-use crate::instance::{Instance, OpenedInstance, Settings};
+use crate::housekeeping::{self, Housekeeping, JobLost, after};
+use crate::image_dir::{ImageDir, StoredImage};
+use crate::instance::{Handover, Instance, OpenedInstance, Settings};
 use crate::open::{MappedImage, OpenedImage, turn};
+use crate::preflight::{PreflightLevel, PreflightReport, Preflighter, Trial, scratch};
 use crate::services::{HostIdentity, Registration};
 use crate::verify::VerifiedImage;
 use crate::watchdog::Watchdog;
@@ -30,72 +33,142 @@ pub(crate) struct Starter {
     pub(crate) watchdog: Watchdog,
     pub(crate) events: Events,
     pub(crate) image_dir: Arc<ImageDir>,
+    pub(crate) preflighter: Preflighter,
+    /// Libraries that may be mapped in this process.
+    pub(crate) max_images: u32,
     pub(crate) identity: HostIdentity,
     /// Where plugins without a data directory of their own have theirs.
     pub(crate) data_dir: Option<PathBuf>,
 }
 
+/// A candidate that may be mapped.
+pub(crate) struct Prepared {
+    source: Copied,
+    /// The configuration with its secrets: that of the trial, and of the instance.
+    pub(crate) config: ResolvedConfig,
+    /// What its trial found; none if there was none.
+    pub(crate) report: Option<PreflightReport>,
+}
+
+/// The bytes that are verified, tried and mapped are those of one private copy.
+enum Copied {
+    File(Arc<VerifiedImage>, StoredImage),
+    Linked(InProcessPlugin),
+}
+
 impl Starter {
-    /// Starts one plugin: map, open, resolve its configuration, open and create an instance.
-    pub(crate) async fn start(
+    /// Reads and verifies a file, within the limit for a start: the disk may hang.
+    pub(crate) async fn read(
         &self,
-        source: Source,
+        path: PathBuf,
         entry: &PluginEntry,
-        generation: u64,
-    ) -> Result<Arc<Instance>, PluginFailure> {
-        let path = match &source {
-            Source::File(image) => Some(image.path().to_owned()),
-            Source::Linked(_) => None,
-        };
-        let started = self.steps(source, entry, generation).await;
-        let limit = match &started {
-            Err(PluginFailure::Load(LoadError::OpenHangs { limit, .. }))
-            | Err(PluginFailure::Create(CreateError::Deadline { limit, .. })) => *limit,
-            _ => return started,
-        };
-        // Half the limit: a mapping that only happens at this moment is not what held it up.
-        match (path, turn::held_for(limit / 2)) {
-            (Some(path), Some(other)) if path != other => Err(LoadError::LinkerHeldUp { path, other, limit }.into()),
-            _ => started,
-        }
+        read: impl FnOnce() -> Result<VerifiedImage, LoadError> + Send + 'static,
+    ) -> Result<Source, PluginFailure> {
+        let image = self.within(path, entry, housekeeping::run("mini-chat-read", read)).await?;
+        Ok(Source::File(Arc::new(image)))
     }
 
-    async fn steps(
+    /// Writes the private copy, resolves the configuration unless that was done, and tries both in a process of their own.
+    /// Touches nothing of this process but its image directory.
+    pub(crate) async fn preflight(
         &self,
         source: Source,
         entry: &PluginEntry,
+        config: Option<ResolvedConfig>,
         generation: u64,
+    ) -> Result<Prepared, PluginFailure> {
+        self.preflight_to(None, source, entry, config, generation).await
+    }
+
+    /// The same, no further than `most`.
+    pub(crate) async fn preflight_to(
+        &self,
+        most: Option<PreflightLevel>,
+        source: Source,
+        entry: &PluginEntry,
+        config: Option<ResolvedConfig>,
+        generation: u64,
+    ) -> Result<Prepared, PluginFailure> {
+        let path = path_of(&source);
+        let prepared = async {
+            let source = self.copied(source, entry).await?;
+            let config = match config {
+                Some(config) => config,
+                None => self.resolved(entry).await?,
+            };
+            let report = match &source {
+                Copied::File(image, copy) => {
+                    let allowed = PreflightLevel::of(image.descriptor());
+                    let trial = Trial {
+                        image: Arc::clone(image),
+                        copy: copy.path().to_owned(),
+                        level: most.map_or(allowed, |most| most.min(allowed)),
+                        entry: entry.clone(),
+                        generation,
+                        workers: workers(entry),
+                        config: config.clone(),
+                        identity: self.identity.clone(),
+                        scratch: self.data_dir(entry).map(|_| scratch::path(&self.image_dir)),
+                    };
+                    self.preflighter.check(&self.housekeeping, trial).await?
+                }
+                Copied::Linked(_) => None,
+            };
+            Ok(Prepared { source, config, report })
+        };
+        blame(path, prepared.await)
+    }
+
+    /// Maps, opens, opens and creates an instance, which can serve then.
+    pub(crate) async fn create(
+        &self,
+        prepared: Prepared,
+        entry: &PluginEntry,
+        generation: u64,
+        handover: Option<Handover>,
     ) -> Result<Arc<Instance>, PluginFailure> {
-        let image = self.image(source, entry).await?;
+        let Prepared { source, config, report: _ } = prepared;
+        let path = match &source {
+            Copied::File(image, _) => Some(image.path().to_owned()),
+            Copied::Linked(_) => None,
+        };
+        let created = async {
+            let image = self.image(source, entry).await?;
+            let settings = Settings {
+                name: entry.name.as_str().into(),
+                generation,
+                purpose: FfiPurpose::SERVE,
+                mode: entry.mode,
+                workers: workers(entry),
+                data_dir: self.data_dir(entry).unwrap_or_default(),
+                handover,
+                instance: entry.instance.clone(),
+                limits: entry.limits.clone(),
+                vendor: entry.vendor.clone(),
+                priority: entry.priority,
+                config: entry.config.clone(),
+                registration: Arc::new(Registration::new(self.identity.clone(), image.account)),
+            };
+            let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
+            let instance = Arc::new(opened.create(self.events.clone()).await?);
+            instance.watched_by(&self.watchdog);
+            Ok(instance)
+        };
+        blame(path, created.await)
+    }
+
+    /// Reads the secrets that the configuration refers to.
+    async fn resolved(&self, entry: &PluginEntry) -> Result<ResolvedConfig, CreateError> {
         let table = entry.config.clone();
         // Secrets are files, which may stand where reading takes for ever.
         let limit = entry.limits.create;
         let config = housekeeping::run("mini-chat-config", move || table.resolve(&ProcessSecrets));
-        let config = self
-            .housekeeping
+        self.housekeeping
             .until(after(limit), config)
             .await
             .ok_or_else(|| CreateError::Deadline { plugin: entry.name.clone(), stage: Stage::Open, limit })?
             .map_err(|_| CreateError::ThreadLost { plugin: entry.name.clone(), stage: Stage::Open })?
-            .map_err(|source| CreateError::Config { plugin: entry.name.clone(), source })?;
-        let settings = Settings {
-            name: entry.name.as_str().into(),
-            generation,
-            mode: entry.mode,
-            workers: u32::from(entry.workers.unwrap_or_else(default_workers)),
-            data_dir: self.data_dir(entry).unwrap_or_default(),
-            instance: entry.instance.clone(),
-            limits: entry.limits.clone(),
-            vendor: entry.vendor.clone(),
-            priority: entry.priority,
-            config: entry.config.clone(),
-            registration: Arc::new(Registration::new(self.identity.clone(), image.account)),
-            handover: None,
-        };
-        let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
-        let instance = Arc::new(opened.create(self.events.clone()).await?);
-        instance.watched_by(&self.watchdog);
-        Ok(instance)
+            .map_err(|source| CreateError::Config { plugin: entry.name.clone(), source })
     }
 
     /// The plugin's data directory. It crosses as text: one that is not UTF-8 is none, rather than another one.
@@ -109,25 +182,79 @@ impl Starter {
             .ok()
     }
 
-    /// A fresh mapping of the file, so that each instance has statics of its own.
-    async fn image(&self, source: Source, entry: &PluginEntry) -> Result<OpenedImage, LoadError> {
+    /// A private copy of the file, if there is room to map it.
+    async fn copied(&self, source: Source, entry: &PluginEntry) -> Result<Copied, LoadError> {
         let image = match source {
-            Source::Linked(plugin) => return OpenedImage::in_process(plugin),
+            Source::Linked(plugin) => return Ok(Copied::Linked(plugin)),
             Source::File(image) => image,
         };
-        let path: PathBuf = image.path().to_owned();
+        let (directory, max_images) = (Arc::clone(&self.image_dir), self.max_images);
+        let path = image.path().to_owned();
+        let job = housekeeping::run("mini-chat-load", move || {
+            budget::probe(image.path(), max_images)?;
+            let copy = directory.store(&image.descriptor().id, &image)?;
+            Ok(Copied::File(image, copy))
+        });
+        self.within(path, entry, job).await
+    }
+
+    /// A fresh mapping of the file, so that each instance has statics of its own.
+    async fn image(&self, source: Copied, entry: &PluginEntry) -> Result<OpenedImage, LoadError> {
+        let (image, copy) = match source {
+            Copied::Linked(plugin) => return OpenedImage::in_process(plugin),
+            Copied::File(image, copy) => (image, copy),
+        };
+        let (identity, max_images) = (self.identity.clone(), self.max_images);
+        let path = image.path().to_owned();
+        let job = housekeeping::run("mini-chat-load", move || {
+            let room = budget::take(image.path(), max_images)?;
+            MappedImage::map(&image, copy, room)?.open(&identity)
+        });
+        self.within(path, entry, job).await
+    }
+
+    /// What a job on the file gives, within the limit.
+    async fn within<T>(
+        &self,
+        path: PathBuf,
+        entry: &PluginEntry,
+        job: impl Future<Output = Result<Result<T, LoadError>, JobLost>>,
+    ) -> Result<T, LoadError> {
         let limit = entry.limits.create;
-        let (directory, identity) = (Arc::clone(&self.image_dir), self.identity.clone());
-        let job = housekeeping::run("mini-chat-load", move || MappedImage::map(&image, &directory)?.open(&identity));
         match self.housekeeping.until(after(limit), job).await {
-            Some(Ok(opened)) => opened,
-            Some(Err(_)) => Err(LoadError::OpenLost { path }),
+            Some(Ok(done)) => done,
+            Some(Err(JobLost)) => Err(LoadError::OpenLost { path }),
             None => {
                 turn::is_over(&path, limit / 2);
                 Err(LoadError::OpenHangs { path, limit })
             }
         }
     }
+}
+
+fn path_of(source: &Source) -> Option<PathBuf> {
+    match source {
+        Source::File(image) => Some(image.path().to_owned()),
+        Source::Linked(_) => None,
+    }
+}
+
+/// What has taken too long because another file holds up the dynamic linker is no fault of this one.
+fn blame<T>(path: Option<PathBuf>, started: Result<T, PluginFailure>) -> Result<T, PluginFailure> {
+    let limit = match &started {
+        Err(PluginFailure::Load(LoadError::OpenHangs { limit, .. }))
+        | Err(PluginFailure::Create(CreateError::Deadline { limit, .. })) => *limit,
+        _ => return started,
+    };
+    // Half the limit: a mapping that only happens at this moment is not what held it up.
+    match (path, turn::held_for(limit / 2)) {
+        (Some(path), Some(other)) if path != other => Err(LoadError::LinkerHeldUp { path, other, limit }.into()),
+        _ => started,
+    }
+}
+
+fn workers(entry: &PluginEntry) -> u32 {
+    u32::from(entry.workers.unwrap_or_else(default_workers))
 }
 
 /// What systemd's `StateDirectory=` gives: the first of its directories.

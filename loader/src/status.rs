@@ -1,12 +1,17 @@
 //! What a host says of itself: [`HostStatus`], and how it ended: [`ShutdownReport`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 use serde::Serialize;
 
+use crate::budget::Headroom;
+use crate::client::SlotClient;
 use crate::config::ExecutionMode;
 use crate::error::LoadError;
+use crate::events::Phases;
 use crate::instance::{Ended, Instance};
 use crate::method::Kind;
 use crate::open::Origin;
@@ -21,6 +26,8 @@ pub struct HostStatus {
     pub plugins: Vec<PluginStatus>,
     /// Files in the plugin directories that are not used, and why.
     pub refused_files: Vec<RefusedFile>,
+    /// What is left for libraries in this process.
+    pub images: Headroom,
 }
 
 /// One slot.
@@ -37,6 +44,165 @@ pub struct PluginStatus {
     /// What serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceStatus>,
+    /// What is being done about what serves.
+    pub swap: SwapStatus,
+}
+
+/// What is being done about what serves in a slot.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct SwapStatus {
+    /// The state, in the words of the table in `ARCHITECTURE.md`.
+    pub state: &'static str,
+    /// The build that is to serve next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<BuildStatus>,
+    /// What would serve after a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<BuildStatus>,
+    /// Whether the file of what serves has vanished.
+    pub orphaned: bool,
+    /// Whether what serves was asked for by hand, against what the plugin directories have.
+    pub by_hand: bool,
+    /// Builds that are not tried again until their content or their configuration changes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<Quarantined>,
+    /// A build that is to be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Generations with calls that did not end within the drain limit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zombies: Vec<Zombie>,
+}
+
+/// A swap that somebody asked for has happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Swapped {
+    /// The name of the slot.
+    pub plugin: String,
+    /// The generation that serves now.
+    pub generation: u64,
+    /// It served before.
+    pub already: bool,
+    /// How long the steps took.
+    pub phases: Phases,
+}
+
+/// What serves at one moment, for whoever needs to know which plugins there are: see
+/// [`PluginHost::watch`](crate::PluginHost::watch).
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct HostSnapshot {
+    /// The plugins, by name.
+    pub plugins: Vec<PluginSnapshot>,
+}
+
+/// One slot in a [`HostSnapshot`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PluginSnapshot {
+    /// The name of the slot.
+    pub name: String,
+    /// The GTS segment under which it is known; none while nothing serves.
+    pub instance: Option<String>,
+    /// Its vendor; none while nothing serves.
+    pub vendor: Option<String>,
+    /// Its priority; none while nothing serves.
+    pub priority: Option<i16>,
+    /// The generation that serves.
+    pub generation: Option<u64>,
+    /// The state, in the words of the table in `ARCHITECTURE.md`.
+    pub state: &'static str,
+    /// A handle, if what serves serves this trait. It stays valid whatever happens to the plugin.
+    pub model_policy: Option<Arc<dyn MiniChatModelPolicyPluginClientV1>>,
+    /// Likewise.
+    pub audit: Option<Arc<dyn MiniChatAuditPluginClientV1>>,
+}
+
+impl PluginSnapshot {
+    pub(crate) fn of(slot: &Arc<Slot>) -> Self {
+        let current = slot.current();
+        let serves = |kind| current.as_ref().is_some_and(|instance| instance.serves(kind));
+        let client = |kind| serves(kind).then(|| Arc::new(SlotClient::new(Arc::clone(slot))));
+        Self {
+            name: slot.name().to_owned(),
+            instance: current.as_ref().map(|instance| instance.gts_segment().to_owned()),
+            vendor: current.as_ref().map(|instance| instance.vendor().to_owned()),
+            priority: current.as_ref().map(|instance| instance.priority()),
+            generation: current.as_ref().map(|instance| instance.settings.generation),
+            state: slot.swap_status().state,
+            model_policy: client(Kind::ModelPolicy).map(|client| client as _),
+            audit: client(Kind::Audit).map(|client| client as _),
+        }
+    }
+
+    fn facts(&self) -> impl PartialEq + std::fmt::Debug {
+        let Self { name, instance, vendor, priority, generation, state, model_policy, audit } = self;
+        let kinds = (model_policy.is_some(), audit.is_some());
+        (name.clone(), instance.clone(), vendor.clone(), *priority, *generation, *state, kinds)
+    }
+}
+
+impl PartialEq for PluginSnapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.facts() == other.facts()
+    }
+}
+
+impl std::fmt::Debug for PluginSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("PluginSnapshot").field(&self.facts()).finish()
+    }
+}
+
+/// A build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BuildStatus {
+    /// The plugin's version.
+    pub version: String,
+    /// Digest of its file; none if it is linked into this program.
+    pub digest: Option<Digest>,
+    /// The file.
+    pub file: Option<PathBuf>,
+}
+
+/// A build that is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// The build.
+    #[serde(flatten)]
+    pub build: BuildStatus,
+    /// A stable code.
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// A build that failed, and may not fail again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often it has failed.
+    pub attempts: u32,
+    /// When it is tried again: seconds since the Unix epoch.
+    pub at: u64,
+    /// A stable code.
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// A generation that should have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Zombie {
+    /// Its number in its slot.
+    pub generation: u64,
+    /// Calls that have not ended.
+    pub in_flight: i64,
 }
 
 /// One serving instance.
@@ -63,6 +229,8 @@ pub struct InstanceStatus {
     pub generation: u64,
     /// Seconds since the Unix epoch when it began to serve.
     pub since: u64,
+    /// Whether it is on probation.
+    pub probation: bool,
     /// Where its calls run, as configured.
     pub mode: &'static str,
     /// Whether its calls run isolated now.
@@ -84,7 +252,7 @@ pub struct InstanceStatus {
 }
 
 /// A file that is not used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusedFile {
     /// The file, or the directory that could not be read.
@@ -108,7 +276,7 @@ impl PluginStatus {
             let reason = slot.reason();
             (reason.kind, reason.text)
         });
-        Self { name: slot.name().to_owned(), serving: instance.is_some(), reason, instance }
+        Self { name: slot.name().to_owned(), serving: instance.is_some(), reason, instance, swap: slot.swap_status() }
     }
 }
 
@@ -116,20 +284,21 @@ impl InstanceStatus {
     fn of(instance: &Instance) -> Self {
         let descriptor = &instance.image.descriptor;
         let (file, digest) = match &instance.image.origin {
-            Origin::File { path, digest } => (Some(path.clone()), Some(*digest)),
+            Origin::File { path, digest, .. } => (Some(path.clone()), *digest),
             Origin::InProcess => (None, None),
         };
         Self {
             id: descriptor.id.clone(),
-            instance: instance.settings.instance.clone().unwrap_or_else(|| descriptor.id.clone()),
+            instance: instance.gts_segment().to_owned(),
             version: descriptor.version.clone(),
-            vendor: instance.settings.vendor.clone().unwrap_or_else(|| descriptor.vendor.clone()),
-            priority: instance.settings.priority.unwrap_or(descriptor.priority),
+            vendor: instance.vendor().to_owned(),
+            priority: instance.priority(),
             kinds: Kind::ALL.into_iter().filter(|kind| instance.serves(*kind)).map(Kind::name).collect(),
             file,
             digest,
             generation: instance.settings.generation,
             since: seconds(instance.since),
+            probation: instance.on_trial(),
             mode: ExecutionMode::name(instance.settings.mode),
             isolated: instance.isolated(),
             isolations: instance.isolations.sum(),
@@ -143,7 +312,7 @@ impl InstanceStatus {
     }
 }
 
-fn seconds(time: SystemTime) -> u64 {
+pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -161,6 +330,8 @@ pub struct ShutdownReport {
 pub struct EndedPlugin {
     /// The name of its slot.
     pub name: String,
+    /// Its number in the slot.
+    pub generation: u64,
     /// Calls that had not ended when the drain limit passed; their callers got errors.
     pub abandoned_calls: i64,
     /// What its shutdown hook failed with: what it had to flush may not be flushed.
@@ -183,6 +354,7 @@ impl From<Ended> for EndedPlugin {
     fn from(ended: Ended) -> Self {
         Self {
             name: ended.name,
+            generation: ended.generation,
             abandoned_calls: ended.abandoned_calls,
             shutdown_error: ended.shutdown_error.map(|error| error.to_string()),
             runtime_stopped: ended.runtime_stopped,

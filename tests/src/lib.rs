@@ -21,6 +21,7 @@ pub mod probing;
 pub mod program;
 pub mod serving;
 pub mod site;
+pub mod stamped;
 
 pub use mini_chat_plugin_strategies as strategies;
 pub use mini_chat_plugin_strategies::for_each_domain_type;

@@ -148,6 +148,9 @@ pub fn drop_in(directory: &Path, file: &Path, name: &str) -> PathBuf {
     let (partial, path) = (directory.join(format!(".{name}.partial")), directory.join(name));
     fs::copy(file, &partial).expect("copy");
     fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)).expect("chmod");
+    // As `install -p` does: a host that starts now need not wait to see whether somebody goes on writing.
+    let written = fs::metadata(file).and_then(|metadata| metadata.modified()).expect("a time");
+    fs::File::options().append(true).open(&partial).and_then(|file| file.set_modified(written)).expect("set the time");
     fs::rename(&partial, &path).expect("rename");
     path
 }

@@ -91,7 +91,23 @@ impl Running {
     /// If it cannot be started.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        Self::start_as_is(command)
+    }
+
+    /// Starts a command whose stdin ends with [`end`](Self::end).
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_with_input(mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
+        Self::start_as_is(command)
+    }
+
+    fn start_as_is(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let stdout = lines(child.stdout.take().expect("piped"));
         let stderr = lines(child.stderr.take().expect("piped"));
@@ -119,6 +135,12 @@ impl Running {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     ///
     /// # Panics
@@ -135,6 +157,7 @@ impl Running {
     ///
     /// If a signal ends it.
     pub fn end(mut self) -> (i32, Vec<String>, Vec<String>) {
+        drop(self.child.stdin.take());
         let rest = |receiver: &Receiver<String>| {
             let mut lines = Vec::new();
             loop {

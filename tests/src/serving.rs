@@ -60,7 +60,7 @@ impl Fixture {
     /// If not all of them serve.
     pub async fn host(&self, entries: Vec<(Way, PluginEntry)>) -> PluginHost {
         let directory = crate::plugins::directory();
-        let mut builder = PluginHost::builder().identity("tests", "1").plugins(directory.path());
+        let mut builder = PluginHost::builder().identity("tests", "1").plugins(directory.path()).watch(false);
         if entries.iter().any(|(way, _)| way.loaded) {
             crate::plugins::drop_in(directory.path(), &crate::plugins::built(self.package), "libfixture.so");
         }

@@ -73,9 +73,9 @@ impl Site {
         self.put(&partial, name)
     }
 
-    /// A builder on the directory.
+    /// A builder on the directory, which is looked at once.
     pub fn builder(&self) -> PluginHostBuilder {
-        PluginHost::builder().identity("tests", "1").plugins(self.directory())
+        PluginHost::builder().identity("tests", "1").plugins(self.directory()).watch(false)
     }
 
     /// The host that a builder makes, in which the good plugin serves.

@@ -35,10 +35,15 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn the_help_explains_every_exit_code() {
-    for arguments in
-        [vec!["--help"], vec!["run", "--help"], vec!["list", "-h"], vec!["inspect", "-h"], vec!["call", "-h"]]
-    {
-        let ran = run(&arguments);
+    for arguments in [
+        ["--help"].as_slice(),
+        &["run", "--help"],
+        &["list", "-h"],
+        &["inspect", "-h"],
+        &["call", "-h"],
+        &["check", "-h"],
+    ] {
+        let ran = run(arguments);
         assert_eq!(ran.code, 0);
         let codes = ran.stdout.split("Exit codes:\n").nth(1).unwrap_or_else(|| panic!("{arguments:?}: {}", ran.stdout));
         let numbers: Vec<&str> = codes

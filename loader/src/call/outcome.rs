@@ -7,6 +7,8 @@
 //! | cancelled, past the grace period | Internal | Transient | Transient |
 //! | no serving generation | Internal | Transient | Transient |
 //!
+//! On probation, a plugin's own Permanent is Transient as well: an unproven build dead-letters nothing.
+//!
 //! Transient because the outbox then keeps the event: a billing or audit event is never lost to a bad build.
 
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
@@ -14,6 +16,7 @@ use mini_chat_plugin_sdk::convert::ConvertError;
 use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, MiniChatModelPolicyPluginError, PublishError};
 
 use super::Fault;
+use crate::instance::Class;
 use crate::method::Method;
 
 /// What was called.
@@ -21,6 +24,8 @@ use crate::method::Method;
 pub(crate) struct Subject<'a> {
     pub(crate) plugin: &'a str,
     pub(crate) method: Method,
+    /// What answered is on probation.
+    pub(crate) on_trial: bool,
 }
 
 /// Every way in which a call may fail.
@@ -45,8 +50,25 @@ enum Meaning {
 }
 
 impl Failure {
+    /// What it says of the plugin.
+    pub(crate) fn class(&self) -> Class {
+        match self {
+            Self::Answer(_) => Class::Error,
+            Self::NotServing(_) | Self::Fault(Fault::Gone | Fault::Cancelled(_)) => Class::Other,
+            Self::Fault(Fault::Deadline(_)) => Class::Deadline,
+            Self::Fault(Fault::Ffi(error)) => match error.origin {
+                FfiErrorOrigin::PANIC => Class::Panic,
+                FfiErrorOrigin::DEADLINE => Class::Deadline,
+                FfiErrorOrigin::PLUGIN if [FfiErrorKind::INTERNAL, FfiErrorKind::PERMANENT].contains(&error.kind) => {
+                    Class::Error
+                }
+                _ => Class::Other,
+            },
+        }
+    }
+
     fn meaning(self, subject: Subject<'_>) -> Meaning {
-        let Subject { plugin, method } = subject;
+        let Subject { plugin, method, .. } = subject;
         match self {
             Self::NotServing(why) => Meaning::Boundary(format!("plugin {plugin} is not serving: {why}")),
             Self::Answer(error) => Meaning::Boundary(format!(
@@ -66,7 +88,7 @@ impl Failure {
     }
 }
 
-fn ffi_meaning(error: FfiError, Subject { plugin, method }: Subject<'_>) -> Meaning {
+fn ffi_meaning(error: FfiError, Subject { plugin, method, .. }: Subject<'_>) -> Meaning {
     let detail = String::from(error.detail);
     let message = String::from(error.message);
     if error.flags & !FfiError::KNOWN_FLAGS != 0 {
@@ -113,9 +135,17 @@ impl FromFailure for MiniChatModelPolicyPluginError {
     }
 }
 
+/// A Permanent of a build that is not proven yet.
+fn held_back(subject: Subject<'_>, message: &str) -> String {
+    format!("plugin {} is on probation, so that its permanent error is to be tried again: {message}", subject.plugin)
+}
+
 impl FromFailure for PublishError {
     fn from_failure(failure: Failure, subject: Subject<'_>) -> Self {
         match failure.meaning(subject) {
+            Meaning::Own(FfiErrorKind::PERMANENT, message) if subject.on_trial => {
+                Self::Transient(held_back(subject, &message))
+            }
             Meaning::Own(FfiErrorKind::PERMANENT, message) => Self::Permanent(message),
             Meaning::Own(FfiErrorKind::TRANSIENT, message) | Meaning::Timeout(message) | Meaning::Boundary(message) => {
                 Self::Transient(message)
@@ -129,6 +159,9 @@ impl FromFailure for PublishError {
 impl FromFailure for MiniChatAuditPluginError {
     fn from_failure(failure: Failure, subject: Subject<'_>) -> Self {
         match failure.meaning(subject) {
+            Meaning::Own(FfiErrorKind::PERMANENT, message) if subject.on_trial => {
+                Self::Transient(held_back(subject, &message))
+            }
             Meaning::Own(FfiErrorKind::PERMANENT, message) => Self::Permanent(message),
             Meaning::Own(FfiErrorKind::PLUGIN_TIMEOUT, _) | Meaning::Timeout(_) => Self::PluginTimeout,
             Meaning::Own(FfiErrorKind::TRANSIENT, message) | Meaning::Boundary(message) => Self::Transient(message),

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::limits::{self, Limits};
+use super::probation::{self, Probation};
 use super::section::{self, Section};
 use super::source::Report;
 use super::table::ConfigTable;
@@ -15,8 +16,19 @@ use crate::error::{ConfigError, ProblemKind};
 
 /// The keys of `[plugins.NAME]`.
 pub(crate) const KEYS: &[&str] = &[
-    "library", "version", "enabled", "required", "vendor", "priority", "instance", "mode", "workers", "data_dir",
-    "limits", "config",
+    "library",
+    "version",
+    "enabled",
+    "required",
+    "vendor",
+    "priority",
+    "instance",
+    "mode",
+    "workers",
+    "data_dir",
+    "limits",
+    "probation",
+    "config",
 ];
 
 /// Where the calls of a plugin run.
@@ -83,6 +95,8 @@ pub struct PluginEntry {
     pub data_dir: Option<PathBuf>,
     /// Its limits.
     pub limits: Limits,
+    /// How a new build of it is watched after a swap.
+    pub probation: Probation,
     /// Its own configuration.
     pub config: ConfigTable,
 }
@@ -104,6 +118,7 @@ impl PluginEntry {
             workers: None,
             data_dir: None,
             limits: Limits::default(),
+            probation: Probation::default(),
             config: ConfigTable::empty().for_plugin(&name),
             name,
         }
@@ -155,6 +170,10 @@ impl PluginEntry {
             Some(limits) => Limits::read(report, &limits),
             None => Limits::default(),
         };
+        let probation = match section.section(report, "probation", probation::KEYS) {
+            Some(probation) => Probation::read(report, &probation),
+            None => Probation::default(),
+        };
         let text = |text: &str| text.to_owned();
         Some(Self {
             name: name.to_owned(),
@@ -171,6 +190,7 @@ impl PluginEntry {
             workers: section.number(report, "workers", 1_u16, 64),
             data_dir: section.path(report, "data_dir", base),
             limits,
+            probation,
             config: read_config(report, base, &section),
         })
     }

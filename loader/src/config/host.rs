@@ -5,10 +5,21 @@ use std::time::Duration;
 
 use super::section::{self, Section};
 use super::source::Report;
+use crate::{budget, preflight};
 
 /// The keys of `[host]`.
-pub(crate) const KEYS: &[&str] =
-    &["image_dir", "data_dir", "allow_needed", "trusted_uids", "shutdown", "watch", "rescan"];
+pub(crate) const KEYS: &[&str] = &[
+    "image_dir",
+    "data_dir",
+    "allow_needed",
+    "trusted_uids",
+    "shutdown",
+    "watch",
+    "rescan",
+    "preflight",
+    "preflight_memory",
+    "max_images",
+];
 
 /// `[host]`, read and checked. `Default` gives that of an absent section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +40,13 @@ pub struct HostSection {
     pub watch: bool,
     /// How often everything is looked at although nothing seems to have changed, as not every change is heard of; 30 s.
     pub rescan: Duration,
+    /// Whether plugins are tried in a process of their own before they are mapped, as far as the host can have such
+    /// processes; true.
+    pub preflight: bool,
+    /// MiB of memory that such a process may take beyond what it has at its start; 1024.
+    pub preflight_memory: u32,
+    /// Libraries that may be mapped in the host's process, those of ended plugins too; 256.
+    pub max_images: u32,
 }
 
 impl Default for HostSection {
@@ -41,6 +59,9 @@ impl Default for HostSection {
             shutdown: Duration::from_secs(25),
             watch: true,
             rescan: Duration::from_secs(30),
+            preflight: true,
+            preflight_memory: u32::try_from(preflight::DEFAULT_MEMORY >> 20).unwrap_or(u32::MAX),
+            max_images: budget::DEFAULT_IMAGES,
         }
     }
 }
@@ -48,6 +69,7 @@ impl Default for HostSection {
 impl HostSection {
     pub(crate) fn read(report: &mut Report<'_>, base: &Path, section: &Section<'_>) -> Self {
         section.refuse_unknown(report);
+        let default = Self::default();
         // The highest number means "nobody in particular" to the system.
         let uids = 0..=i64::from(u32::MAX) - 1;
         let soname = |name: &str| !name.is_empty() && !name.contains(['/', '\0']);
@@ -65,9 +87,14 @@ impl HostSection {
                     section::integer(report, value, key, uids.clone()).and_then(|uid| u32::try_from(uid).ok())
                 })
                 .unwrap_or_default(),
-            shutdown: section.duration(report, "shutdown").unwrap_or(Self::default().shutdown),
             watch: section.boolean(report, "watch").unwrap_or(true),
-            rescan: section.duration(report, "rescan").unwrap_or(Self::default().rescan),
+            rescan: section.duration(report, "rescan").unwrap_or(default.rescan),
+            shutdown: section.duration(report, "shutdown").unwrap_or(default.shutdown),
+            preflight: section.boolean(report, "preflight").unwrap_or(default.preflight),
+            preflight_memory: section
+                .number(report, "preflight_memory", 16, 1 << 24)
+                .unwrap_or(default.preflight_memory),
+            max_images: section.number(report, "max_images", 1, 1 << 16).unwrap_or(default.max_images),
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | `host.rs` | `[host]` |
 //! | `entry.rs` | `[plugins.NAME]` |
 //! | `limits.rs` | `[plugins.NAME.limits]` |
+//! | `probation.rs` | `[plugins.NAME.probation]` |
 //! | `table.rs`, `node.rs` | `[plugins.NAME.config]` |
 //! | `secret.rs`, `resolved.rs` | the secrets that a config table refers to |
 //! | `source.rs`, `section.rs`, `key_path.rs`, `names.rs` | places, typed access, key paths, names |
@@ -24,6 +25,7 @@ mod key_path;
 mod limits;
 mod names;
 mod node;
+mod probation;
 mod resolved;
 mod secret;
 mod section;
@@ -43,6 +45,7 @@ pub use entry::{ExecutionMode, PluginEntry};
 pub use host::HostSection;
 pub use limits::{Limits, MAX_LIMIT};
 pub(crate) use names::{is_instance_name, nearest};
+pub use probation::Probation;
 pub use resolved::ResolvedConfig;
 pub use secret::{MAX_SECRET, ProcessSecrets, SecretSource};
 pub use table::ConfigTable;

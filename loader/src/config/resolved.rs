@@ -25,6 +25,13 @@ impl ResolvedConfig {
         Self { json, fingerprint }
     }
 
+    /// What [`as_json`](Self::as_json) gave in another process.
+    pub(crate) fn received(json: Zeroizing<Vec<u8>>) -> Result<Self, std::str::Utf8Error> {
+        std::str::from_utf8(&json)?;
+        let fingerprint = Sha256::digest(&*json).into();
+        Ok(Self { json, fingerprint })
+    }
+
     /// The JSON object: keys sorted, no white space, so that equal configurations give equal bytes.
     ///
     /// It holds secrets in the clear; do not log it.

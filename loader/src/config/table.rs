@@ -150,10 +150,14 @@ impl ConfigTable {
     /// descriptions. It is the plugin's part that they hold no value; what could break up a message is escaped here.
     pub fn plugin_error(&self, path: &str, expected: &str, found: &str, nearest: Option<&str>) -> ConfigProblem {
         let path = path.strip_prefix('.').unwrap_or(path);
+        let hint = nearest.map(|nearest| format!(", did you mean `{}`?", one_line(nearest))).unwrap_or_default();
+        self.plugin_problem(path, format!("expected {}, found {}{hint}", one_line(expected), one_line(found)))
+    }
+
+    /// The same with a message that is made already.
+    pub(crate) fn plugin_problem(&self, path: &str, message: String) -> ConfigProblem {
         let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         let key = format!("{}{dot}{}", self.prefix, one_line(path));
-        let hint = nearest.map(|nearest| format!(", did you mean `{}`?", one_line(nearest))).unwrap_or_default();
-        let message = format!("expected {}, found {}{hint}", one_line(expected), one_line(found));
         ConfigProblem::new(ProblemKind::Plugin, self.file(), self.locate(path), &key, message)
     }
 }

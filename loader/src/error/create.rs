@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{ConfigError, ConfigProblem};
 
 /// Which step of an instance's life failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
     /// Its configuration was read.

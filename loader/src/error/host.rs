@@ -1,8 +1,10 @@
 //! [`BuildError`] and [`PluginFailure`]: what the host as a whole could not do.
 
+use std::time::Duration;
+
 use crate::config::PluginEntry;
 
-use super::{ConfigError, CreateError, ImageDirError, LoadError};
+use super::{ConfigError, CreateError, ImageDirError, LoadError, PreflightError, PreflightStage};
 
 /// Why one plugin does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,9 @@ pub enum PluginFailure {
     /// Its code or its configuration is at fault.
     #[error(transparent)]
     Create(#[from] CreateError),
+    /// It ended its trial process, or that could not be had.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
     /// No file has the plugin's id.
     #[error(
         "plugin {plugin}: no usable file with the id {library} in the plugin directories; drop it there, or set \
@@ -41,9 +46,55 @@ pub enum PluginFailure {
         /// The versions that there are.
         found: Vec<String>,
     },
+    /// It may not run beside what serves, which has calls that do not end.
+    #[error(
+        "plugin {plugin}: not replaced: {calls} calls of what serves did not end within {limit:?} while new ones were held; \
+         it is tried again; raise limits.hold if calls take so long"
+    )]
+    Busy {
+        /// The instance's name.
+        plugin: String,
+        /// Calls under way.
+        calls: i64,
+        /// How long they were waited for.
+        limit: Duration,
+    },
+}
+
+/// What it takes for a build that failed to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Other bytes.
+    NewFile,
+    /// Other bytes, or other settings.
+    NewSettings,
+    /// Time: as much as the plugin asks for, if it does.
+    Time(Option<Duration>),
 }
 
 impl PluginFailure {
+    /// What it takes for the build to be tried again.
+    pub(crate) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Create(CreateError::Failed { retryable: true, retry_after, .. }) => Remedy::Time(*retry_after),
+            failure if failure.is_retryable() => Remedy::Time(None),
+            Self::Create(_) => Remedy::NewSettings,
+            Self::Preflight(error) if error.stage() >= PreflightStage::Open => Remedy::NewSettings,
+            _ => Remedy::NewFile,
+        }
+    }
+
+    /// Whether the same file and configuration may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Load(error) => error.is_retryable(),
+            Self::Create(error) => error.is_retryable(),
+            Self::Preflight(error) => error.is_retryable(),
+            Self::Busy { .. } => true,
+            Self::NoFile { .. } | Self::NoVersion { .. } => false,
+        }
+    }
+
     /// That nothing in the plugin directories is what `entry` asks for; `found` are the versions with its id.
     pub(crate) fn no_file<'a>(entry: &PluginEntry, found: impl Iterator<Item = &'a semver::Version>) -> Self {
         let (plugin, library) = (entry.name.clone(), entry.library.clone());
@@ -61,8 +112,10 @@ impl PluginFailure {
         match self {
             Self::Load(error) => error.kind(),
             Self::Create(error) => error.kind(),
+            Self::Preflight(error) => error.kind(),
             Self::NoFile { .. } => "no-file",
             Self::NoVersion { .. } => "no-version",
+            Self::Busy { .. } => "busy",
         }
     }
 }
@@ -89,6 +142,12 @@ pub enum BuildError {
         /// The file that hangs.
         path: std::path::PathBuf,
     },
+    /// Plugins were to be tried, and there is no program for it.
+    #[error(
+        "no program to try plugins with: call mini_chat_plugin_loader::preflight_child() at the top of main, or name one \
+         with Preflight::Program"
+    )]
+    NoPreflight,
     /// Two plugins were given the same name.
     #[error("two plugins are named {name}; a name is one slot")]
     DuplicateName {

@@ -149,6 +149,13 @@ pub enum LoadError {
     #[error("{path}: cannot write the private copy into {dir}: {error}; set image_dir to a usable directory")]
     ImageDirIo { path: PathBuf, dir: PathBuf, error: io::Error },
 
+    /// The process has no room for another library: they are never unmapped, and the process would be aborted.
+    #[error(
+        "{path}: not mapped, because libraries stay mapped and this process runs short of {short}: {used} of {limit} are \
+         used; restart the host{remedy}"
+    )]
+    ImageBudget { path: PathBuf, short: &'static str, used: u64, limit: u64, remedy: &'static str },
+
     // --- mapping and opening -----------------------------------------------------------------------------------
     /// The dynamic linker refuses the private copy.
     #[error("{path}: the dynamic linker refuses it: {reason}; `mini-chat-plugins inspect` shows what it needs")]
@@ -239,6 +246,7 @@ impl LoadError {
             Self::ImageDirFull { .. } => "image-dir-full",
             Self::ImageDirReadOnly { .. } => "image-dir-read-only",
             Self::ImageDirIo { .. } => "image-dir-io",
+            Self::ImageBudget { .. } => "image-budget",
             Self::MapFailed { .. } => "map-failed",
             Self::OpenHangs { .. } => "open-hangs",
             Self::LinkerHeldUp { .. } => "linker-held-up",
@@ -250,6 +258,23 @@ impl LoadError {
             Self::LayoutMismatch { .. } => "layout-mismatch",
             Self::SameVersion { .. } => "same-version",
         }
+    }
+
+    /// Whether the same bytes may be loaded later: nothing is known against the file itself.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::ImageDirFull { .. }
+                | Self::ImageDirReadOnly { .. }
+                | Self::ImageDirIo { .. }
+                | Self::ImageBudget { .. }
+                | Self::LinkerHeldUp { .. }
+                | Self::OpenLost { .. }
+                | Self::Missing { .. }
+                | Self::Unreadable { .. }
+                | Self::ChangedWhileReading { .. }
+                | Self::Exchanged { .. }
+        )
     }
 
     /// The file (or, for `directory-unreadable`, the directory) that the error is about, as the operator named it.
@@ -293,6 +318,7 @@ impl LoadError {
             | Self::ImageDirFull { path, .. }
             | Self::ImageDirReadOnly { path, .. }
             | Self::ImageDirIo { path, .. }
+            | Self::ImageBudget { path, .. }
             | Self::MapFailed { path, .. }
             | Self::OpenHangs { path, .. }
             | Self::LinkerHeldUp { path, .. }

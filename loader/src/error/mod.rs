@@ -4,18 +4,25 @@
 //! | --- | --- |
 //! | the file or its place | [`LoadError`] |
 //! | the plugin's code or its configuration | [`CreateError`] |
+//! | what a candidate did to its trial process | [`PreflightError`] |
 //! | `plugins.toml` | [`ConfigError`] |
 //! | the place for private copies | [`ImageDirError`] |
 //! | the host as a whole | [`BuildError`], [`PluginFailure`] |
+//! | a swap that was asked for | [`SwapError`] |
 
 mod config;
 mod create;
 mod host;
 mod image_dir;
 mod load;
+mod preflight;
+mod swap;
 
 pub use config::{ConfigError, ConfigProblem, ProblemKind};
 pub use create::{CreateError, Stage};
+pub(crate) use host::Remedy;
 pub use host::{BuildError, PluginFailure};
 pub use image_dir::{ImageDirError, ImageDirProblem};
 pub use load::LoadError;
+pub use preflight::{PreflightError, PreflightStage};
+pub use swap::SwapError;

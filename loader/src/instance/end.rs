@@ -10,14 +10,33 @@ use crate::error::{CreateError, Stage};
 use crate::housekeeping::{self, Housekeeping, after};
 
 impl Instance {
+    /// No call enters from now on; ready when the last one has left. [`open_again`](Self::open_again) ends that.
+    pub(crate) async fn emptied(&self) {
+        self.gate.close();
+        self.gate.wait_idle().await;
+    }
+
+    /// Calls may enter again.
+    pub(crate) fn open_again(&self) {
+        self.gate.reopen();
+    }
+
     /// Ends the instance, which no slot points at any more: waits for its calls until `drain_until`, gives up on those that
-    /// are left, runs the shutdown hook until `end_by`, closes.
-    pub(crate) async fn end(self: Arc<Self>, drain_until: std::time::Instant, end_by: std::time::Instant) -> Ended {
+    /// are left (`on_limit` is told how many), runs the shutdown hook until `end_by`, closes.
+    pub(crate) async fn end(
+        self: Arc<Self>,
+        drain_until: std::time::Instant,
+        end_by: std::time::Instant,
+        on_limit: impl FnOnce(i64) + Send,
+    ) -> Ended {
         let housekeeping = self.live.housekeeping.clone();
         let mut unfinished = Unfinished { plugin: Some(Arc::clone(&self.settings.name)) };
         self.gate.close();
         let drained = housekeeping.until(drain_until, self.gate.wait_idle()).await.is_some();
         let abandoned_calls = if drained { 0 } else { self.gate.in_flight().max(0) };
+        if !drained {
+            on_limit(abandoned_calls);
+        }
         // Cancelling wakes what waits for the lifetime token: the author's wakers.
         let retiring = Arc::clone(&self.live);
         let retire = housekeeping::run("mini-chat-retire", move || retiring.module.retire()(retiring.raw));
@@ -30,6 +49,7 @@ impl Instance {
         let shutdown = shutdown.await.err();
         unfinished.plugin = None;
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
+        let generation = self.settings.generation;
         let live = Arc::clone(&self.live);
         drop(self);
         let (closed, runtime_stopped) = match alone(live, &housekeeping).await {
@@ -45,6 +65,7 @@ impl Instance {
         };
         Ended {
             name,
+            generation,
             abandoned_calls,
             shutdown_error: shutdown,
             runtime_stopped,
@@ -84,6 +105,7 @@ async fn alone(mut live: Arc<Live>, housekeeping: &Housekeeping) -> Option<Live>
 /// How an instance ended.
 pub(crate) struct Ended {
     pub(crate) name: String,
+    pub(crate) generation: u64,
     /// Calls that had not ended when the drain limit passed.
     pub(crate) abandoned_calls: i64,
     pub(crate) shutdown_error: Option<CreateError>,

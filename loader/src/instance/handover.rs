@@ -40,13 +40,7 @@ impl fmt::Debug for Handover {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the swap of an exclusive plugin is what calls it"))]
 impl Instance {
-    /// Whether it may not run beside its successor: it has to be quiesced first.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        self.has_hook("quiesce")
-    }
-
     fn has_hook(&self, hook: &str) -> bool {
         self.image.descriptor.hooks.iter().any(|own| own == hook)
     }

@@ -19,6 +19,7 @@ pub(crate) mod handover;
 mod live;
 mod opened;
 mod refusal;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +30,10 @@ use mini_chat_plugin_abi::instance::FfiInstance;
 use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
 
 pub(crate) use end::Ended;
+pub(crate) use handover::Handover;
 pub(crate) use live::Live;
 pub(crate) use opened::{OpenedInstance, Settings};
+pub(crate) use trial::{Class, Shares, Trial};
 
 use crate::call::{Cancellation, Terms};
 use crate::cancel::Bridge;
@@ -42,6 +45,7 @@ use crate::heap::Account;
 use crate::method::{Kind, Method};
 use crate::open::OpenedImage;
 use crate::watchdog::{Rule, Trip, Watchdog, Watched};
+use trial::{Failures, OnTrial};
 
 /// A created instance: it can serve.
 pub(crate) struct Instance {
@@ -53,6 +57,8 @@ pub(crate) struct Instance {
     pub(crate) bridge: Bridge,
     pub(crate) calls: Sharded,
     pub(crate) failures: Sharded,
+    classes: Failures,
+    trial: OnTrial,
     gate: Gate,
     /// Calls run isolated now: always, never, or as the watchdog says.
     isolated: AtomicBool,
@@ -91,6 +97,21 @@ impl Instance {
 
     pub(crate) fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// Under which it is known: as configured, else the plugin's id.
+    pub(crate) fn gts_segment(&self) -> &str {
+        self.settings.instance.as_deref().unwrap_or(&self.image.descriptor.id)
+    }
+
+    /// As configured, else as the plugin says.
+    pub(crate) fn vendor(&self) -> &str {
+        self.settings.vendor.as_deref().unwrap_or(&self.image.descriptor.vendor)
+    }
+
+    /// As configured, else as the plugin says.
+    pub(crate) fn priority(&self) -> i16 {
+        self.settings.priority.unwrap_or(self.image.descriptor.priority)
     }
 
     pub(crate) fn raw(&self) -> FfiInstance {
@@ -136,6 +157,37 @@ impl Instance {
             tracing::info!(plugin = self.name(), "calls run inline again: {why}");
         }
         self.events.send(HostEvent::ModeChanged { plugin: self.name().to_owned(), now, why: why.to_owned() });
+    }
+
+    /// Counts a failed call, and judges it if the instance is on probation; whether it is.
+    pub(crate) fn failed(&self, class: Class) -> bool {
+        self.failures.add(1);
+        self.classes.add(class);
+        let trial = self.trial.current();
+        if let Some(trial) = &trial {
+            trial.judge(class, &self.classes, self.calls.sum());
+        }
+        trial.is_some()
+    }
+
+    /// How it has done so far.
+    pub(crate) fn shares(&self) -> Shares {
+        Shares::of(&self.classes, self.calls.sum())
+    }
+
+    /// Begins its probation.
+    pub(crate) fn try_out(&self, trial: Trial) {
+        self.trial.begin(trial);
+    }
+
+    /// Ends its probation.
+    pub(crate) fn trust(&self) {
+        self.trial.end();
+    }
+
+    /// Whether it is on probation.
+    pub(crate) fn on_trial(&self) -> bool {
+        self.trial.current().is_some()
     }
 
     pub(crate) fn account(&self) -> Option<&'static Account> {

@@ -17,6 +17,7 @@ use super::Instance;
 use super::handover::Handover;
 use super::live::{Live, Unclaimed};
 use super::refusal::create_error;
+use super::trial::{Failures, OnTrial};
 use crate::call::{Fault, HostCall, Terms};
 use crate::cancel::Bridge;
 use crate::config::{ConfigTable, ExecutionMode, Limits, ResolvedConfig};
@@ -35,6 +36,7 @@ use crate::watchdog;
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
     pub(crate) generation: u64,
+    pub(crate) purpose: FfiPurpose,
     pub(crate) mode: ExecutionMode,
     pub(crate) workers: u32,
     pub(crate) data_dir: String,
@@ -75,7 +77,7 @@ impl OpenedInstance {
             let args = FfiOpenArgs {
                 name: FfiStr::new(&s.name),
                 generation: s.generation,
-                purpose: FfiPurpose::SERVE,
+                purpose: s.purpose,
                 workers: s.workers,
                 config: FfiStr::new(config.as_json()),
                 data_dir: FfiStr::new(&s.data_dir),
@@ -112,8 +114,15 @@ impl OpenedInstance {
 
     /// Runs the author's constructor and health check.
     pub(crate) async fn create(self, events: Events) -> Result<Instance, CreateError> {
+        self.create_telling(events, |_| ()).await
+    }
+
+    /// The same; `tell` is called before each of the two.
+    pub(crate) async fn create_telling(self, events: Events, tell: impl Fn(Stage)) -> Result<Instance, CreateError> {
         let Self { live, image, settings, baseline } = self;
+        tell(Stage::Create);
         step(&live, Stage::Create, settings.limits.create, &settings.config, live.module.create()).await?;
+        tell(Stage::Health);
         step(&live, Stage::Health, settings.limits.health, &settings.config, live.module.health()).await?;
         let isolated = AtomicBool::new(settings.mode == ExecutionMode::Isolated);
         let watch = if settings.mode == ExecutionMode::Adaptive { watchdog::next_number() } else { 0 };
@@ -133,6 +142,8 @@ impl OpenedInstance {
             gate: Gate::default(),
             calls: Sharded::default(),
             failures: Sharded::default(),
+            classes: Failures::default(),
+            trial: OnTrial::default(),
         })
     }
 }

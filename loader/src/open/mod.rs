@@ -1,6 +1,6 @@
 //! From a verified image to checked functions: the only place that maps a library and calls its entry.
 //!
-//! 1. [`MappedImage::map`]: the verified bytes, from their private file, by `dlopen`.
+//! 1. [`MappedImage::map`]: the verified bytes, from their private file, by `dlopen`, if the process has room for them.
 //! 2. [`MappedImage::open`]: the entry symbol gets the host's heap and answers; then the layouts of everything that crosses
 //!    are compared, both ways ([`layout`]).
 //!
@@ -18,7 +18,7 @@ pub(crate) mod turn;
 
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,9 +31,10 @@ use mini_chat_plugin_abi::entry::{
 use mini_chat_plugin_abi::module::PluginModuleRef;
 use mini_chat_plugin_sdk::InProcessPlugin;
 
+use crate::budget::Room;
 use crate::error::LoadError;
 use crate::heap::{self, Account};
-use crate::image_dir::{ImageDir, KeptImage};
+use crate::image_dir::StoredImage;
 use crate::services::HostIdentity;
 use crate::verify::{Descriptor, Digest, VerifiedImage};
 
@@ -44,8 +45,10 @@ pub(crate) enum Origin {
     File {
         /// The file in the plugin directory.
         path: PathBuf,
-        /// Digest of its bytes.
-        digest: Digest,
+        /// Digest of its bytes; none in a process that only tries it.
+        digest: Option<Digest>,
+        /// The private copy that is mapped.
+        copy: PathBuf,
     },
     /// Linked into this program.
     InProcess,
@@ -64,6 +67,14 @@ pub(crate) struct OpenedImage {
 }
 
 impl OpenedImage {
+    /// The private copy that is mapped.
+    pub(crate) fn private_copy(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File { copy, .. } => Some(copy),
+            Origin::InProcess => None,
+        }
+    }
+
     /// A plugin that is linked into this program.
     pub(crate) fn in_process(plugin: InProcessPlugin) -> Result<Self, LoadError> {
         let descriptor = Descriptor::of_linked(plugin.descriptor())?;
@@ -75,36 +86,37 @@ impl OpenedImage {
 pub(crate) struct MappedImage {
     library: ManuallyDrop<Library>,
     path: PathBuf,
-    digest: Digest,
+    /// None in a process that only tries it.
+    digest: Option<Digest>,
     descriptor: Arc<Descriptor>,
-    /// The private file: kept as long as the library, so that debuggers and profilers find its symbols.
-    _kept: KeptImage,
+    /// The private copy that is mapped.
+    copy: PathBuf,
 }
 
 impl MappedImage {
-    /// Writes the verified bytes to a private file and maps that. ELF constructors of the library run here, so this may
-    /// hang: call it on a thread that may be lost.
-    pub(crate) fn map(image: &VerifiedImage, directory: &ImageDir) -> Result<Self, LoadError> {
-        let descriptor = image.descriptor();
-        let stored = directory.store(&descriptor.id, image)?;
+    /// Maps the private copy of the verified bytes, which stays, so that debuggers and profilers find its symbols. ELF
+    /// constructors of the library run here, so this may hang: call it on a thread that may be lost.
+    pub(crate) fn map(image: &VerifiedImage, copy: StoredImage, room: Room) -> Result<Self, LoadError> {
+        let mapped = Self::map_file(copy.path(), image.path().to_owned(), image.descriptor().clone())?;
+        // Invariant 1: it takes its room until the process ends.
+        room.keep();
+        copy.keep();
+        Ok(Self { digest: Some(image.digest()), ..mapped })
+    }
+
+    /// Maps `copy`, a private copy of verified bytes with this descriptor. `path` is for messages.
+    pub(crate) fn map_file(copy: &Path, path: PathBuf, descriptor: Descriptor) -> Result<Self, LoadError> {
         // SAFETY: running the initialisers of a plugin is what the operator asked for by putting it there: its owner, mode
         // and structure were checked on these very bytes, and it is never closed (invariant 1).
-        let library = turn::take(image.path(), || unsafe { Library::open(Some(stored.path()), RTLD_NOW | RTLD_LOCAL) })
-            .map_err(|error| LoadError::MapFailed { path: image.path().to_owned(), reason: chain(&error) })?;
-        Ok(Self {
-            library: ManuallyDrop::new(library),
-            path: image.path().to_owned(),
-            digest: image.digest(),
-            descriptor: Arc::new(descriptor.clone()),
-            _kept: stored.keep(),
-        })
+        let library = turn::take(&path, || unsafe { Library::open(Some(copy), RTLD_NOW | RTLD_LOCAL) })
+            .map_err(|error| LoadError::MapFailed { path: path.clone(), reason: chain(&error) })?;
+        let (library, descriptor, copy) = (ManuallyDrop::new(library), Arc::new(descriptor), copy.to_owned());
+        Ok(Self { library, path, digest: None, descriptor, copy })
     }
 
     /// Calls the entry and checks what it gives.
     pub(crate) fn open(self, identity: &HostIdentity) -> Result<OpenedImage, LoadError> {
-        let Self { library, path, digest, descriptor, _kept } = self;
-        // Invariant 1: the private file outlives the process's use of it.
-        std::mem::forget(_kept);
+        let Self { library, path, digest, descriptor, copy } = self;
         let (table, account) = heap::table();
         let args = EntryArgs {
             size: size_of::<EntryArgs>(),
@@ -136,12 +148,12 @@ impl MappedImage {
         // SAFETY: the layout was checked just now, in a direction that makes the use sound.
         let module = unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
             .map_err(|error| LoadError::EntryRefused { path: path.clone(), reason: first_line(&error.to_string()) })?;
-        Ok(OpenedImage { module, descriptor, origin: Origin::File { path, digest }, account: Some(account) })
+        Ok(OpenedImage { module, descriptor, origin: Origin::File { path, digest, copy }, account: Some(account) })
     }
 }
 
 /// The library header that the entry's reply leads to.
-fn answered(reply: &EntryReply, path: &std::path::Path) -> Result<&'static LibHeader, LoadError> {
+fn answered(reply: &EntryReply, path: &Path) -> Result<&'static LibHeader, LoadError> {
     let refused = |reason: String| LoadError::EntryRefused { path: path.to_owned(), reason };
     if reply.magic != MAGIC {
         return Err(LoadError::WrongMagic { path: path.to_owned(), found: printable(&reply.magic) });

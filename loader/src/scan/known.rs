@@ -8,7 +8,7 @@ use semver::Version;
 
 use crate::error::LoadError;
 use crate::find::{self, Candidate, PluginFile};
-use crate::verify::{Descriptor, Digest, Facts, ReadLimits, VerifiedImage, VerifyPolicy};
+use crate::verify::{Descriptor, Digest, ReadLimits, VerifiedImage, VerifyPolicy};
 
 /// A usable file as it was when it was judged. Cheap to clone; its bytes are not kept.
 #[derive(Debug, Clone)]
@@ -20,8 +20,6 @@ pub(crate) struct Judged {
     pub(crate) digest: Digest,
     pub(crate) version: Version,
     pub(crate) descriptor: Descriptor,
-    pub(crate) facts: Facts,
-    pub(crate) size: u64,
 }
 
 impl Deref for Known {
@@ -34,15 +32,31 @@ impl Deref for Known {
 
 impl Known {
     /// Of an image, whose bytes go with it.
-    pub(super) fn new(image: &VerifiedImage) -> Result<Self, LoadError> {
+    pub(crate) fn new(image: &VerifiedImage) -> Result<Self, LoadError> {
         Ok(Self(Arc::new(Judged {
             path: image.path().to_owned(),
             digest: image.digest(),
             version: find::version_of(image.path(), image.descriptor())?,
             descriptor: image.descriptor().clone(),
-            facts: image.facts().clone(),
-            size: image.size(),
         })))
+    }
+
+    /// Likewise, or, if the file is not what it was, its private copy.
+    pub(crate) fn load_or(
+        &self,
+        copy: Option<&Path>,
+        limits: &ReadLimits,
+        policy: &VerifyPolicy,
+    ) -> Result<VerifiedImage, LoadError> {
+        let loaded = self.load(limits, policy);
+        match (loaded, copy) {
+            (Err(error), Some(copy)) => {
+                let image = Candidate::from_path(copy).read(limits).map_err(|_| error)?;
+                let image = image.of(&self.path);
+                if image.digest() == self.digest { image.verify(policy) } else { self.load(limits, policy) }
+            }
+            (loaded, _) => loaded,
+        }
     }
 
     /// Reads the file anew, in one read, and judges what was read. Blocks on the disk.

@@ -51,11 +51,6 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Whether the next scan, after [`Self::settle_in`], may say more without anything having changed.
-    pub(crate) fn unsettled(&self) -> bool {
-        self.settle_in.is_some()
-    }
-
     fn again_after(&mut self, left: Duration) {
         self.settle_in = Some(self.settle_in.map_or(left, |before| before.min(left)));
     }
@@ -74,6 +69,8 @@ pub(crate) struct Scanner {
     gone: BTreeMap<PathBuf, (String, Moment)>,
     /// Since when directories that had files have none.
     emptied: BTreeMap<PathBuf, Moment>,
+    /// Files that a start did not wait for any longer: they are refused until they have settled.
+    late: BTreeSet<PathBuf>,
     /// Whether there was a scan.
     running: bool,
     /// Files read so far.
@@ -97,17 +94,9 @@ impl Scanner {
             seen: BTreeMap::new(),
             gone: BTreeMap::new(),
             emptied: BTreeMap::new(),
+            late: BTreeSet::new(),
             running: false,
             reads: 0,
-        }
-    }
-
-    /// Other rules from now on: every file is read and judged anew.
-    pub(crate) fn set_rules(&mut self, limits: ReadLimits, policy: VerifyPolicy) {
-        if self.limits != limits || self.policy != policy {
-            (self.limits, self.policy) = (limits, policy);
-            let now = self.world.now();
-            self.seen.values_mut().for_each(|seen| seen.forget(now));
         }
     }
 
@@ -129,7 +118,8 @@ impl Scanner {
             let left = limit.saturating_sub(started.elapsed());
             if left.is_zero() {
                 let unsettled = self.seen.iter().filter(|(_, seen)| seen.verdict().is_none());
-                scan.refused.extend(unsettled.map(|(path, _)| still_written(path)));
+                self.late = unsettled.map(|(path, _)| path.clone()).collect();
+                scan.refused.extend(self.late.iter().map(|path| still_written(path)));
                 return scan;
             }
             std::thread::sleep(wait.min(left));
@@ -148,9 +138,11 @@ impl Scanner {
             let seen = self.seen.entry(path.clone()).or_insert_with(|| Seen::new(judge.world.now(), last_id()));
             if let Some(left) = seen.look(path, completed.contains(path), self.running, &mut judge) {
                 scan.again_after(left);
-                if seen.waiting(judge.world.now()) >= TOO_LONG {
+                if seen.waiting(judge.world.now()) >= TOO_LONG || self.late.contains(path) {
                     scan.refused.push(still_written(path));
                 }
+            } else {
+                self.late.remove(path);
             }
             match seen.verdict() {
                 Some(Verdict::Usable(known)) => {

@@ -98,7 +98,7 @@ impl Place {
             self.pass(left);
         }
         let scan = self.scan();
-        assert!(!scan.unsettled(), "{scan:?}");
+        assert!(scan.settle_in.is_none(), "{scan:?}");
         scan
     }
 }

@@ -68,6 +68,11 @@ impl ReadImage {
         self.modified
     }
 
+    /// The same, known under the path of the file that it is a copy of.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
     /// Which file it was, in which state.
     pub(crate) fn stamp(&self) -> Stamp {
         self.stamp

@@ -2,12 +2,15 @@
 //! answer is compared with that of the same code linked statically. The policy methods are called on two plugins: one that
 //! answers from its configuration, and one that asks a service, which also sees how a call in flight is cancelled.
 //!
-//! Usage: `demo WORK`, where WORK has `plugins.toml` and `plugins/*.so` as `./scripts/demo` lays them out. Exit 0 only if
-//! every answer is equal.
+//! At the end, builds of a plugin replace each other under calls.
+//!
+//! Usage: `demo WORK STAMPED`, where WORK has `plugins.toml` and `plugins/*.so` as `./scripts/demo` lays them out, and STAMPED
+//! is the library of the fixture `stamped`. Exit 0 only if every answer is equal and no call failed that should not.
 
 mod calls;
 mod comparison;
 mod service;
+mod swap;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,10 +28,16 @@ const AUDIT: &str = "acme.audit._.jsonl.v1";
 
 type AnyError = Box<dyn std::error::Error>;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, AnyError> {
-    let Some(work) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        return Err("usage: demo WORK (run ./scripts/demo, which lays WORK out)".into());
+fn main() -> Result<ExitCode, AnyError> {
+    // Before everything else: this program also tries the plugins, in processes of their own.
+    mini_chat_plugin_loader::preflight_child();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(demo())
+}
+
+async fn demo() -> Result<ExitCode, AnyError> {
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(work), Some(stamped)) = (args.next(), args.next()) else {
+        return Err("usage: demo WORK STAMPED (run ./scripts/demo, which lays WORK out)".into());
     };
     tracing_subscriber::fmt().with_target(false).without_time().with_writer(std::io::stdout).init();
 
@@ -71,6 +80,8 @@ async fn main() -> Result<ExitCode, AnyError> {
     linked.shutdown().await?;
     drop(linked);
 
+    let swaps_went_well = swap::show(&host, &work, &stamped)?;
+
     println!("\n== the host ends");
     let report = host.shutdown().await;
     for plugin in &report.plugins {
@@ -84,11 +95,18 @@ async fn main() -> Result<ExitCode, AnyError> {
     same_files(&mut comparison, &work.join("data/audit.jsonl"), &linked_dir.join("audit.jsonl"))?;
 
     println!();
-    if comparison.differences == 0 && report.is_clean() {
-        println!("demo: every answer of the loaded plugins equals that of the same code linked statically");
+    if comparison.differences == 0 && swaps_went_well && report.is_clean() {
+        println!(
+            "demo: every answer of the loaded plugins equals that of the same code linked statically, and no call failed \
+             while builds were replaced"
+        );
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("demo: {} differences; clean end: {}", comparison.differences, report.is_clean());
+        println!(
+            "demo: {} differences; swaps as they should be: {swaps_went_well}; clean end: {}",
+            comparison.differences,
+            report.is_clean()
+        );
         Ok(ExitCode::FAILURE)
     }
 }

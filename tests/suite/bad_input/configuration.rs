@@ -56,7 +56,7 @@ fn unknown_key() -> &'static str {
 fn unknown_word() -> &'static str {
     let known = ["well", "fail-retryable", "fail-permanent", "panic", "panic-with-bomb", "never", "block"];
     let known = known.map(|word| format!("`{word}`")).join(", ");
-    let expected = format!("expected one of {known}, `block-at-once`, found another name");
+    let expected = format!("expected one of {known}, `block-at-once`, `exit`, `eat`, `print`, found another name");
     says(r#"config = { create = "s3cret" }"#, (21, ".create"), &expected)
 }
 

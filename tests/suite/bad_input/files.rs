@@ -176,7 +176,7 @@ fn written_without_end() -> &'static str {
     let site = Site::new();
     let path = site.path("journal.so");
     let built = AtomicBool::new(false);
-    let host = std::thread::scope(|scope| {
+    let refused = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut file = fs::File::create(&path).unwrap();
             while !built.load(Ordering::Relaxed) {
@@ -185,10 +185,11 @@ fn written_without_end() -> &'static str {
             }
         });
         let host = site.serve(site.builder().plugin_file(&path));
+        let refused = host.status().refused_files.first().cloned();
         built.store(true, Ordering::Relaxed);
-        host
+        refused
     });
-    let refused = host.status().refused_files.remove(0);
+    let refused = refused.expect("it is refused until it has settled");
     let expected =
         "still being written; it is used once nobody has written to it for 500ms: put files in place with a rename";
     assert_eq!(refused.message, format!("{}: {expected}", path.display()));

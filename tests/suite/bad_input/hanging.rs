@@ -66,8 +66,9 @@ fn a_constructor_of_the_library_hangs() -> &'static str {
     assert_eq!(text, format!("{}: {why}", path.display()));
     assert_good_serves(&serving);
     assert!(block_on(host.shutdown()).plugins.is_empty());
-    let report = block_on(serving.shutdown());
-    assert!(report.is_clean(), "{report:?}");
+    // It ends. Whether its hooks could run is up to glibc: a thread of a plugin that touches a thread-local for the first
+    // time waits for the linker, too.
+    assert!(!block_on(serving.shutdown()).plugins.is_empty());
 
     // It could have no thread, and so no timer: another host is not even tried.
     let error = build(&site, &[]).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Every variant of `LoadError` and `CreateError` is shown by a test of this program.
+//! Every variant of `LoadError`, `CreateError` and `PreflightError` is shown by a test of this program.
 //!
 //! The variants come from the text of the enums' `kind` functions; what is shown comes from the lists from which the
 //! tests themselves are made, and a test fails if it produces another kind than its list says.
@@ -14,8 +14,10 @@ const SHOWN: &[&[&str]] = &[
     crate::hanging::COVERED,
     crate::layout::COVERED,
     crate::place::COVERED,
+    crate::room::COVERED,
     crate::structure::COVERED,
     crate::threads::COVERED,
+    crate::trial::COVERED,
 ];
 
 /// The codes in `Self::Variant { .. } => "code",`.
@@ -30,8 +32,10 @@ fn kinds(source: &str) -> BTreeSet<&str> {
 fn every_variant_is_shown_by_a_test() {
     let load = kinds(include_str!("../../../loader/src/error/load.rs"));
     let create = kinds(include_str!("../../../loader/src/error/create.rs"));
-    assert!(load.len() > 40 && create.len() > 5, "the text was not understood: {load:?}, {create:?}");
-    let all: BTreeSet<&str> = load.union(&create).copied().collect();
+    let trial = kinds(include_str!("../../../loader/src/error/preflight.rs"));
+    let understood = load.len() > 40 && create.len() > 5 && trial.len() > 5;
+    assert!(understood, "the text was not understood: {load:?}, {create:?}, {trial:?}");
+    let all: BTreeSet<&str> = [load, create, trial].into_iter().flatten().collect();
     let shown: BTreeSet<&str> = SHOWN.iter().flat_map(|covered| covered.iter().copied()).collect();
     let missing: Vec<_> = all.difference(&shown).collect();
     assert!(missing.is_empty(), "no test produces {missing:?}: give each a fixture and a case in this program");

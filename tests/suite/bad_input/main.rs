@@ -1,7 +1,7 @@
 //! Bad input, each with its own error variant, while the host serves on.
 //!
 //! In every test a host serves a good plugin from the directory in which the bad thing stands. What each variant of
-//! `LoadError` and `CreateError` is shown by stands in [`kinds`], which fails when one is shown by nothing.
+//! `LoadError`, `CreateError` and `PreflightError` is shown by stands in [`kinds`], which fails when one is shown by nothing.
 
 mod cases;
 mod configuration;
@@ -13,5 +13,7 @@ mod hanging;
 mod kinds;
 mod layout;
 mod place;
+mod room;
 mod structure;
 mod threads;
+mod trial;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use mini_chat_plugin_loader::config::PluginsConfig;
 use mini_chat_plugin_loader::method::Method;
+use mini_chat_plugin_loader::preflight::PreflightLevel;
 use mini_chat_plugin_loader::verify::{ReadLimits, VerifyPolicy};
 use mini_chat_plugin_loader::{OnFailure, PluginHostBuilder};
 
@@ -28,8 +29,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Host plugins until SIGTERM or Ctrl-C
     ///
-    /// Once the plugins serve, stdout gets a line that begins with `ready` (with --json: {"event":"ready",…}); then, when
-    /// a signal arrives, `ending …`, and last `ended …`. The log goes to stderr, filtered by MINI_CHAT_LOG or RUST_LOG
+    /// Once the plugins serve, stdout gets a line that begins with `ready` (with --json: {"event":"ready",…}); then one for
+    /// each event, such as `serving …`, `refused …`, `rolled_back …`; when a signal arrives, `ending …`, and last `ended …`.
+    /// A changed file in a plugin directory, plugins.toml or secret is a swap by itself; SIGHUP looks for changes at once. The log goes to stderr, filtered by MINI_CHAT_LOG or RUST_LOG
     /// (default: info). The first signal ends the host gracefully, a second one leaves at once.
     #[command(after_help = Exit::help())]
     Run(RunArgs),
@@ -44,6 +46,13 @@ pub(crate) enum Command {
     /// Starts that one plugin, calls, and ends it. Prints {"ok":…} or {"error":{"kind":…,"message":…}}.
     #[command(after_help = Exit::help())]
     Call(Box<CallArgs>),
+    /// Try plugins as a host would before it maps them: each in a process of its own
+    ///
+    /// Verifies each file, then maps it in a child process, which reads its configuration, and, if the plugin allows,
+    /// creates an instance, asks its health and ends it. Each is tried with the settings of every entry of plugins.toml
+    /// that names it, or with default ones. What the plugin does to its process it does to nothing else.
+    #[command(after_help = Exit::help())]
+    Check(CheckArgs),
 }
 
 /// What files must be.
@@ -140,6 +149,38 @@ pub(crate) struct InspectArgs {
     /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A plugin file, or a directory with plugins
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) plugin: PathBuf,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    /// How far to go at most
+    #[arg(long, value_name = "LEVEL", default_value = "create")]
+    pub(crate) level: LevelArg,
+    /// Write JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LevelArg {
+    /// Map it, compare its ABI, read its configuration
+    Open,
+    /// Also create an instance and ask its health, if the plugin allows
+    Create,
+}
+
+impl From<LevelArg> for PreflightLevel {
+    fn from(arg: LevelArg) -> Self {
+        match arg {
+            LevelArg::Open => Self::Open,
+            LevelArg::Create => Self::Create,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -42,17 +42,17 @@ impl Exit {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Ok => {
-                "run: ended cleanly after SIGTERM or Ctrl-C; list, inspect: nothing is refused; call: the method answered \
+                "run: ended cleanly after SIGTERM or Ctrl-C; list, inspect, check: nothing is refused; call: the method answered \
                  with a value"
             }
             Self::Failed => {
-                "run: a shutdown hook failed or calls were cut off; list, inspect: something is refused; call: the method \
+                "run: a shutdown hook failed or calls were cut off; list, inspect, check: something is refused; call: the method \
                  answered with an error, or the plugin did not end cleanly"
             }
             Self::Usage => "the command line is wrong, the arguments of a call included",
             Self::Unavailable => {
-                "run: with --on-failure fail, a required plugin does not serve; run: no host can be started here; call: no \
-                 plugin serves that has the method"
+                "run: with --on-failure fail, a required plugin does not serve; run, check: no host can be started here; \
+                 call: no plugin serves that has the method"
             }
             Self::BadConfig => "the configuration is wrong or cannot be read",
             Self::Interrupted => "run: left at once at a second signal, which was Ctrl-C",

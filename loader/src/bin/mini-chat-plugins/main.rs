@@ -5,14 +5,17 @@
 //! | --- | --- |
 //! | `cli.rs` | the command line |
 //! | `exit.rs`, `failure.rs` | exit codes, and what goes to stderr with them |
-//! | `run.rs`, `signals.rs`, `logs.rs` | `run` |
+//! | `run.rs`, `events.rs`, `signals.rs`, `logs.rs` | `run` |
 //! | `list.rs`, `survey.rs` | `list`; which file of a directory would serve |
 //! | `inspect.rs` | `inspect` |
 //! | `call.rs`, `call/` | `call` |
+//! | `check.rs` | `check` |
 //! | `output.rs`, `table.rs` | stdout |
 
 mod call;
+mod check;
 mod cli;
+mod events;
 mod exit;
 mod failure;
 mod inspect;
@@ -33,6 +36,8 @@ use exit::Exit;
 use output::Output;
 
 fn main() -> ExitCode {
+    // In a process that is to try a plugin this does not return.
+    mini_chat_plugin_loader::preflight_child();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         Command::List(args) => list::run(&args, &output),
         Command::Inspect(args) => inspect::run(&args, &output),
         Command::Call(args) => call::run(*args, &output),
+        Command::Check(args) => check::run(&args, &output),
     };
     match done {
         Ok(exit) => exit,

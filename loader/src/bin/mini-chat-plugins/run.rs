@@ -1,4 +1,4 @@
-//! `run`: hosts plugins until a signal.
+//! `run`: hosts plugins until a signal, and swaps what changes meanwhile.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use mini_chat_plugin_loader::{HostStatus, PluginStatus, ShutdownReport};
 use serde_json::json;
 
 use crate::cli::RunArgs;
+use crate::events::Events;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logs;
@@ -29,7 +30,13 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     report_start(&host.status(), args.json, output);
 
     // A signal that came during the start has waited here: what was started is ended in order.
-    let signal = signals.wait();
+    let events = Events::print(&host, args.json, *output);
+    let signal = signals.wait(|| {
+        tracing::info!("SIGHUP: looking at the plugin directories and the configuration");
+        host.rescan();
+    });
+    // What the end itself brings is in its report.
+    events.stop();
     if args.json {
         output.json_line(&json!({ "event": "ending", "signal": signal }));
     } else {

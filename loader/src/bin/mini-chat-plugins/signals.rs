@@ -1,15 +1,15 @@
-//! [`Signals`]: the first asks for a graceful end, the second ends the process.
+//! [`Signals`]: the first asks for a graceful end, the second ends the process; SIGHUP asks for a look at what has changed.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// SIGTERM and Ctrl-C.
+/// SIGTERM, Ctrl-C and SIGHUP.
 pub(crate) struct Signals(signal_hook::iterator::Signals);
 
 impl Signals {
@@ -25,14 +25,19 @@ impl Signals {
             flag::register_conditional_shutdown(signal, exit.code().into(), Arc::clone(&ending))?;
             flag::register(signal, Arc::clone(&ending))?;
         }
-        Ok(Self(signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?))
+        Ok(Self(signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?))
     }
 
-    /// Blocks until the first signal, also if it came before, and gives its name.
-    pub(crate) fn wait(&mut self) -> &'static str {
-        match self.0.forever().next() {
-            Some(SIGINT) => "SIGINT",
-            _ => "SIGTERM",
+    /// Blocks until the first signal that ends the program, also if it came before, and gives its name. `hang_up` is
+    /// called for each SIGHUP until then.
+    pub(crate) fn wait(&mut self, hang_up: impl Fn()) -> &'static str {
+        for signal in self.0.forever() {
+            match signal {
+                SIGHUP => hang_up(),
+                SIGINT => return "SIGINT",
+                _ => break,
+            }
         }
+        "SIGTERM"
     }
 }

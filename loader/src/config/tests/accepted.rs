@@ -17,6 +17,7 @@ fn the_example_is_read_as_it_says() {
     assert_eq!(config.host.allow_needed, ["libz.so.1"]);
     assert_eq!(config.host.trusted_uids, [1000]);
     assert_eq!(config.host.shutdown, S(25));
+    assert_eq!((config.host.preflight, config.host.preflight_memory, config.host.max_images), (true, 1024, 256));
 
     let [audit, eu] = &config.plugins[..] else { panic!("two plugins") };
     assert_eq!((&*audit.name, &*audit.library), ("acme.audit._.jsonl.v1", "acme.audit._.jsonl.v1"));

@@ -15,12 +15,12 @@ const ENTRY: &[(&str, &str)] = &[
     (
         "colour = 1",
         "3:1: plugins.eu.colour: unknown key `colour`, expected one of library, version, enabled, required, vendor, priority, \
-         instance, mode, workers, data_dir, limits, config",
+         instance, mode, workers, data_dir, limits, probation, config",
     ),
     (
         "\"a\\nb.c\" = 1",
         "3:1: plugins.eu.\"a\\nb.c\": unknown key `\"a\\nb.c\"`, expected one of library, version, enabled, required, vendor, priority, \
-         instance, mode, workers, data_dir, limits, config",
+         instance, mode, workers, data_dir, limits, probation, config",
     ),
     ("priority = '10'", "3:12: plugins.eu.priority: expected integer, found string"),
     ("priority = 1.0", "3:12: plugins.eu.priority: expected integer, found float"),
@@ -163,7 +163,7 @@ const WHOLE: &[(&str, &[&str])] = &[
             "4:33: host.trusted_uids[2]: expected integer, found string",
             "5:12: host.shutdown: expected duration string such as \"250ms\", \"5s\" or \"2m\", found integer",
             "6:1: host.shut: unknown key `shut`, expected one of image_dir, data_dir, allow_needed, trusted_uids, shutdown, \
-         watch, rescan",
+         watch, rescan, preflight, preflight_memory, max_images",
         ],
     ),
     ("[plugins.eu]\r\nlibrary = 'x\r\n", &["2:14: not valid TOML: invalid literal string, expected `'`"]),

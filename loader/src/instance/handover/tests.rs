@@ -96,6 +96,7 @@ async fn instance(plugin: InProcessPlugin, handover: Option<(&[u8], bool)>) -> A
     let image = OpenedImage::in_process(plugin).expect("its descriptor is good");
     let identity = HostIdentity { name: "tests".to_owned(), version: "1".to_owned() };
     let settings = Settings {
+        purpose: mini_chat_plugin_abi::instance::FfiPurpose::SERVE,
         name: "one".into(),
         generation: 1,
         mode: ExecutionMode::Inline,
@@ -127,14 +128,14 @@ async fn exported(instance: &Instance) -> String {
 fn the_hooks_run_in_the_order_in_which_they_are_called() {
     block_on(async {
         let instance = instance(InProcessPlugin::of::<ExclusivePlugin>(), None).await;
-        assert!(instance.is_exclusive());
+        assert!(instance.has_hook("quiesce"));
         assert_eq!(exported(&instance).await, r#"None exact=false held=true ["export_state"]"#);
         instance.quiesce(PATIENT).await.expect("quiesced");
         let exact = exported(&instance).await;
         assert_eq!(exact, r#"None exact=false held=false ["export_state", "quiesce", "export_state"]"#);
         instance.resume(PATIENT).await.expect("resumed");
         assert!(exported(&instance).await.contains("held=true"));
-        instance.end(after(PATIENT), after(PATIENT)).await;
+        instance.end(after(PATIENT), after(PATIENT), |_| ()).await;
     });
 }
 
@@ -154,7 +155,7 @@ fn the_successor_is_told_and_the_host_keeps_nothing() {
 fn a_plugin_without_the_hooks_is_not_asked() {
     block_on(async {
         let instance = instance(InProcessPlugin::of::<plain::PlainPlugin>(), Some((b"panic", true))).await;
-        assert!(!instance.is_exclusive());
+        assert!(!instance.has_hook("quiesce"));
         instance.quiesce(PATIENT).await.expect("nothing to do");
         instance.resume(PATIENT).await.expect("nothing to do");
         assert_eq!(instance.export_state(PATIENT).await.expect("nothing to tell"), None);

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::{HOUR, MS, Place, SETTLE, found, is_held, kinds, plugin};
-use crate::verify::{ReadLimits, VerifyPolicy};
 
 #[test]
 fn a_vanished_file_is_held_for_a_moment() {
@@ -132,22 +131,4 @@ fn a_file_that_cannot_be_read_is_tried_again() {
     let scan = place.scan();
     assert_eq!((found(&scan), kinds(&scan).len()), (vec!["1.0.0".to_owned()], 0));
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
-}
-
-#[test]
-fn other_rules_judge_anew() {
-    let mut place = Place::new();
-    place.write("a.so", &plugin("1.0.0"));
-    place.settled();
-    let small = ReadLimits { max_bytes: 10, ..ReadLimits::default() };
-    place.scanner.set_rules(small, VerifyPolicy::default());
-    place.age(HOUR);
-    let scan = place.scan();
-    assert_eq!((kinds(&scan), is_held(&scan)), (vec!["too-large"], true));
-    place.scanner.set_rules(ReadLimits::default(), VerifyPolicy::default());
-    assert_eq!(found(&place.scan()), ["1.0.0"]);
-    let reads = place.scanner.reads;
-    place.scanner.set_rules(ReadLimits::default(), VerifyPolicy::default());
-    place.scan();
-    assert_eq!(place.scanner.reads, reads, "the same rules are no news");
 }

@@ -33,6 +33,17 @@ impl Guarded {
         }
     }
 
+    /// Nobody is inside meanwhile; afterwards, whoever enters finds it as it was left.
+    fn while_empty(&self) {
+        self.gate.close();
+        block_on(self.gate.wait_idle());
+        // SAFETY: as above.
+        self.instance.with_mut(|ended| unsafe { (*ended).0 = true });
+        // SAFETY: as above.
+        self.instance.with_mut(|ended| unsafe { (*ended).0 = false });
+        self.gate.reopen();
+    }
+
     /// Loom fails if this waits for ever.
     fn end(&self) {
         self.gate.close();
@@ -95,5 +106,25 @@ fn a_call_that_moves_between_threads() {
         guarded.end();
         ends_there.join().unwrap();
         call.join().unwrap();
+    });
+}
+
+/// A hand-over that fails: the gate is closed for a while. Calls come before, meanwhile and after.
+#[test]
+fn a_gate_that_opens_again() {
+    check(3, || {
+        let guarded = Arc::new(Guarded::default());
+        let caller = Arc::clone(&guarded);
+        let calls = thread::spawn(move || {
+            use_second_shard();
+            caller.call();
+            caller.call();
+        });
+        guarded.while_empty();
+        guarded.call();
+        calls.join().unwrap();
+        assert!(guarded.gate.enter(), "it is open");
+        guarded.gate.leave();
+        guarded.end();
     });
 }

@@ -1,0 +1,361 @@
+//! From a look to offers: for each slot, the build that should serve, if it is not the one that does.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use super::build::{Build, Code};
+use super::run::{Done, Run};
+use super::seat::{ByHand, Seat, Waiter};
+use super::wishes::{Looked, Wish};
+use super::{Answer, Command};
+use crate::error::{CreateError, LoadError, PluginFailure, SwapError};
+use crate::events::HostEvent;
+use crate::find::Candidate as FoundFile;
+use crate::housekeeping;
+use crate::scan::{Known, Scan, choice};
+use crate::status::{RefusedFile, Swapped};
+use crate::swap::Event;
+use crate::watch::{Wake, Watcher};
+
+impl Run {
+    /// A look is over.
+    pub(super) fn looked(&mut self, looked: Looked) {
+        let Looked { sources, scan, wishes, refused } = looked;
+        self.complain(refused);
+        self.report_files(&scan);
+        let targets = sources.targets();
+        match (&self.watcher, self.means.watch) {
+            (Some(watcher), _) => watcher.set_targets(targets),
+            (None, Some(period)) => {
+                let commands = self.commands.clone();
+                let tell = move |wake: Wake| {
+                    let _ = commands.send(Command::Look { completed: wake.completed });
+                };
+                match Watcher::start(targets, period, tell) {
+                    Ok(watcher) => self.watcher = Some(watcher),
+                    Err(error) => tracing::error!("no thread to watch the plugin directories: {error}"),
+                }
+            }
+            (None, None) => {}
+        }
+        self.sources = Some(sources);
+        self.first_look = false;
+        if self.ending.is_some() {
+            return;
+        }
+        self.desire(wishes, &scan);
+        if let Some(wait) = scan.settle_in {
+            let housekeeping = self.means.starter.housekeeping.clone();
+            let commands = self.commands.clone();
+            self.job(async move {
+                housekeeping.sleep_until(housekeeping::after(wait)).await;
+                let _ = commands.send(Command::Look { completed: Vec::new() });
+                Done::Nothing
+            });
+        }
+        if let Some(wake) = self.look_again.take() {
+            self.look(wake);
+        }
+    }
+
+    fn complain(&mut self, refused: Option<String>) {
+        if refused != self.complained
+            && let Some(message) = &refused
+        {
+            tracing::error!("configuration refused, what was read before stays in force: {message}");
+            self.means.starter.events.send(HostEvent::ConfigRefused { message: message.clone() });
+        }
+        if refused.is_none() && self.complained.is_some() {
+            tracing::info!("the configuration is accepted again");
+        }
+        self.complained = refused;
+    }
+
+    /// Says which files cannot be used, each once.
+    fn report_files(&self, scan: &Scan) {
+        let now: Vec<RefusedFile> = scan.refused.iter().chain(&scan.unreadable).cloned().collect();
+        let mut before = self.means.shared.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for file in now.iter().filter(|file| !before.contains(file)) {
+            tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
+            let RefusedFile { path, kind, message } = file.clone();
+            self.means.starter.events.send(HostEvent::FileRefused { file: path, kind, message });
+        }
+        *before = now;
+    }
+
+    fn desire(&mut self, mut wishes: BTreeMap<String, Wish>, scan: &Scan) {
+        for (name, wish) in &wishes {
+            if !self.seats.contains_key(name) {
+                let slot = self.means.shared.slot(name);
+                slot.because("starting", "it is being started");
+                self.seats.insert(name.clone(), Seat::new(slot, Arc::clone(&wish.entry)));
+            }
+        }
+        for name in self.seats.keys().cloned().collect::<Vec<_>>() {
+            match wishes.remove(&name) {
+                None => self.not_wished(&name),
+                Some(wish) if !wish.entry.enabled => self.disable(&name, "disabled", "it is disabled in plugins.toml"),
+                Some(wish) => self.wished(&name, wish, scan),
+            }
+        }
+    }
+
+    /// Neither an entry nor a file asks for it any more.
+    fn not_wished(&mut self, name: &str) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if seat.listed {
+            self.disable(name, "removed", "it is no longer in plugins.toml");
+        } else {
+            self.orphan(name);
+        }
+    }
+
+    fn disable(&mut self, name: &str, kind: &'static str, why: &str) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if std::mem::replace(&mut seat.disabled, true) {
+            return;
+        }
+        if !seat.serves() {
+            seat.slot.because(kind, why);
+        } else {
+            tracing::info!(plugin = name, "plugin ends: {why}");
+        }
+        seat.vacate_why = (kind, why.to_owned());
+        self.means.starter.events.send(HostEvent::Disabled { plugin: name.to_owned() });
+        self.tell(name, Event::Disabled);
+    }
+
+    fn orphan(&mut self, name: &str) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if !seat.serves() || std::mem::replace(&mut seat.orphaned, true) {
+            return;
+        }
+        let file = seat.machine.serving().and_then(Build::file);
+        tracing::warn!(plugin = name, ?file, "the file of what serves has vanished: it serves on, until the host ends");
+        self.means.starter.events.send(HostEvent::Orphaned { plugin: name.to_owned(), file });
+        self.tell(name, Event::Orphaned);
+    }
+
+    fn wished(&mut self, name: &str, wish: Wish, scan: &Scan) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Wish { entry, listed, linked, config } = wish;
+        seat.listed = listed;
+        seat.disabled = false;
+        seat.entry = Arc::clone(&entry);
+        let config = match config {
+            Ok(config) => config,
+            Err(source) => return self.no_config(name, source),
+        };
+        seat.complained = None;
+        seat.config = Some(config.clone());
+        let code = match linked {
+            Some(plugin) => Some(Code::Linked(plugin)),
+            None => seat.choose(scan, &config).map(Code::File),
+        };
+        let Some(code) = code else { return self.nothing_to_serve(name, scan) };
+        seat.orphaned = false;
+        let build = Build::new(code, entry, config, seat.reloads);
+        if let Some(waiter) = seat.reload.take() {
+            seat.waiters.push((build.key, waiter));
+        }
+        self.offer(name, build);
+    }
+
+    fn no_config(&mut self, name: &str, source: crate::error::ConfigError) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let failure = PluginFailure::from(CreateError::Config { plugin: name.to_owned(), source });
+        let message = failure.to_string();
+        if let Some(waiter) = seat.reload.take() {
+            let _ = waiter.send(Err(SwapError::refused(&failure)));
+        }
+        if !seat.serves() {
+            seat.slot.because(failure.kind(), message.clone());
+        }
+        if seat.complained.as_ref() != Some(&message) {
+            tracing::error!(plugin = name, kind = failure.kind(), "configuration refused: {message}");
+            self.means.starter.events.send(HostEvent::ConfigRefused { message: message.clone() });
+            seat.complained = Some(message);
+        }
+    }
+
+    /// No file of its id can be used.
+    fn nothing_to_serve(&mut self, name: &str, scan: &Scan) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if let Some(waiter) = seat.reload.take() {
+            let why = seat.slot.reason().text;
+            let _ = waiter.send(Err(SwapError::NothingToServe { name: name.to_owned(), why }));
+        }
+        let entry = &seat.entry;
+        let versions = scan.versions.get(&entry.library).map_or(&[][..], Vec::as_slice);
+        let missing = match &entry.version {
+            Some(pin) => !versions.iter().any(|known| known.version == *pin),
+            None => versions.is_empty(),
+        };
+        let missing = missing && !scan.held.contains(&entry.library);
+        if seat.serves() {
+            if missing {
+                self.orphan(name);
+            }
+        } else if missing && seat.is_settled() {
+            let failure = PluginFailure::no_file(entry, versions.iter().map(|known| &known.version));
+            let text = with_refused(&failure, &scan.refused);
+            if seat.slot.reason().text != text {
+                tracing::error!(plugin = name, kind = failure.kind(), "plugin does not serve: {failure}");
+                seat.slot.because(failure.kind(), text);
+            }
+        }
+    }
+
+    /// Tells the slot what should serve.
+    pub(super) fn offer(&mut self, name: &str, build: Build) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if seat.machine.serving() == Some(&build) {
+            if let Some(number) = seat.serving {
+                seat.answer(
+                    build.key,
+                    &Ok(Swapped { plugin: name.to_owned(), generation: number, already: true, ..Swapped::default() }),
+                );
+            }
+            if seat.machine.under_way().is_some() {
+                self.tell(name, Event::Withdrawn);
+            }
+        } else if !seat.waits(build.key)
+            && seat.ban(build.key.digest, &build.key.settings).is_none()
+            && seat.machine.under_way() != Some(&build)
+        {
+            self.tell(name, Event::Offered(build));
+        }
+    }
+
+    /// Reads a file that is to serve.
+    pub(super) fn swap(&mut self, path: PathBuf, answer: Answer<Vec<Swapped>>) {
+        let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
+        let job = housekeeping::run("mini-chat-read", move || {
+            Known::new(&FoundFile::from_path(path).read(&limits)?.verify(&policy)?)
+        });
+        self.job(async move {
+            match job.await {
+                Ok(known) => Done::Read(known, answer),
+                Err(_) => Done::Nothing,
+            }
+        });
+    }
+
+    /// A file that somebody asked for was read.
+    pub(super) fn read(&mut self, known: Result<Known, LoadError>, answer: Answer<Vec<Swapped>>) {
+        let known = match known {
+            Ok(known) => known,
+            Err(error) => {
+                let _ = answer.send(Err(SwapError::refused(&error.into())));
+                return;
+            }
+        };
+        let id = &known.descriptor.id;
+        let wants = |seat: &Seat| seat.entry.library == *id && !seat.disabled && seat.config.is_some();
+        let names: Vec<String> =
+            self.seats.iter().filter(|(_, seat)| wants(seat)).map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            let _ = answer.send(Err(SwapError::UnknownId { file: known.path.clone(), id: id.clone() }));
+            return;
+        }
+        let mut outcomes = Vec::new();
+        for name in names {
+            let Some(seat) = self.seats.get_mut(&name) else { continue };
+            let Some(config) = seat.config.clone() else { continue };
+            let (sender, receiver) = oneshot::channel();
+            outcomes.push(receiver);
+            seat.pardon(Some(known.digest));
+            seat.by_hand = Some(ByHand { known: known.clone(), instead_of: seat.offered });
+            let build = Build::new(Code::File(known.clone()), Arc::clone(&seat.entry), config, seat.reloads);
+            seat.waiters.push((build.key, sender));
+            self.offer(&name, build);
+        }
+        self.job(async move {
+            let outcomes = join_all(outcomes).await.into_iter();
+            let all = outcomes.map(|outcome| outcome.unwrap_or(Err(SwapError::ShuttingDown))).collect();
+            let _ = answer.send(all);
+            Done::Nothing
+        });
+    }
+
+    pub(super) fn reload(&mut self, name: &str, answer: Waiter) {
+        let Some(seat) = self.seats.get_mut(name) else {
+            let _ = answer.send(Err(self.unknown(name)));
+            return;
+        };
+        seat.reloads += 1;
+        if let Some(digest) = seat.machine.serving().map(|build| build.key.digest) {
+            seat.pardon(digest);
+        }
+        if let Some(before) = seat.reload.replace(answer) {
+            let _ = before.send(Err(SwapError::Superseded { name: name.to_owned() }));
+        }
+        self.look(Vec::new());
+    }
+
+    pub(super) fn roll_back(&mut self, name: &str, answer: Waiter) {
+        let Some(seat) = self.seats.get_mut(name) else {
+            let _ = answer.send(Err(self.unknown(name)));
+            return;
+        };
+        let Some(key) = seat.machine.rollback_to().map(|build| build.key).filter(|_| seat.serves()) else {
+            let _ = answer.send(Err(SwapError::NothingToRollBackTo { name: name.to_owned() }));
+            return;
+        };
+        seat.waiters.push((key, answer));
+        seat.rollback_why = ("rolled-back", "it was rolled back by hand".to_owned());
+        self.tell(name, Event::RollBack);
+    }
+
+    fn unknown(&self, name: &str) -> SwapError {
+        SwapError::UnknownName { name: name.to_owned(), known: self.seats.keys().cloned().collect() }
+    }
+}
+
+impl Seat {
+    /// The file that should serve.
+    fn choose(&mut self, scan: &Scan, config: &crate::config::ResolvedConfig) -> Option<Known> {
+        let versions = scan.versions.get(&self.entry.library).map_or(&[][..], Vec::as_slice);
+        let entry = Arc::clone(&self.entry);
+        let banned = |digest: &crate::verify::Digest| {
+            self.ban(Some(*digest), &super::build::fingerprint(&entry, config)).is_some()
+        };
+        let listed = choice(versions, self.entry.version.as_ref(), banned).cloned();
+        let digest = listed.as_ref().map(|known| known.digest);
+        self.offered = digest.or(self.offered);
+        if let Some(by_hand) = &self.by_hand {
+            let settings = super::build::fingerprint(&self.entry, config);
+            if digest.is_none_or(|digest| by_hand.instead_of == Some(digest))
+                && self.ban(Some(by_hand.known.digest), &settings).is_none()
+            {
+                return Some(by_hand.known.clone());
+            }
+            self.by_hand = None;
+        }
+        let listed = listed?;
+        // In doubt, what serves does not give way to a lower version.
+        let lower = |serving: &Build| match &serving.code {
+            Code::File(serving) => listed.version < serving.version,
+            Code::Linked(_) => false,
+        };
+        if scan.held.contains(&self.entry.library) && self.machine.serving().is_some_and(lower) {
+            return None;
+        }
+        Some(listed)
+    }
+}
+
+/// A missing file may be one of those that were refused: name them.
+pub(super) fn with_refused(failure: &PluginFailure, refused: &[RefusedFile]) -> String {
+    match failure {
+        PluginFailure::NoFile { .. } | PluginFailure::NoVersion { .. } if !refused.is_empty() => {
+            let files = refused.iter().map(|file| file.message.as_str()).collect::<Vec<_>>().join("; ");
+            format!("{failure} (refused files: {files})")
+        }
+        _ => failure.to_string(),
+    }
+}

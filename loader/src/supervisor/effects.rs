@@ -1,0 +1,396 @@
+//! What a slot's state machine asks for, carried out; and what came of it, told back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Command;
+use super::build::{Build, Code, Key};
+use super::desire::with_refused;
+use super::run::{Done, Failed, Run};
+use super::seat::{Clock, Made, Seat};
+use crate::error::{CreateError, PluginFailure, SwapError};
+use crate::events::{HostEvent, Phases};
+use crate::housekeeping::{Housekeeping, after};
+use crate::instance::{Handover, Instance, Trial};
+use crate::slot::Slot;
+use crate::start::{Prepared, Source, Starter};
+use crate::status::Swapped;
+use crate::swap::{Effect, Event, Number};
+
+impl Run {
+    /// Tells a slot's machine something, and does what it asks for.
+    pub(super) fn tell(&mut self, name: &str, event: Event<Build>) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        for effect in seat.machine.on(event) {
+            self.carry_out(name, effect);
+        }
+    }
+
+    fn carry_out(&mut self, name: &str, effect: Effect<Build>) {
+        match effect {
+            Effect::Check(build) => self.check(name, build),
+            Effect::Create(build) => self.create(name, build),
+            Effect::HandOver(build) => self.hand_over(name, build),
+            Effect::Flip(number) => self.flip(name, number),
+            Effect::Trial(number) => self.begin_trial(name, number),
+            Effect::Proven(number) => self.proven(name, number),
+            Effect::Ban(number) => self.ban(name, number),
+            Effect::End(number) => self.end(name, number),
+            Effect::Vacate => {
+                let Some(seat) = self.seats.get_mut(name) else { return };
+                let (kind, why) = seat.vacate_why.clone();
+                seat.serving = None;
+                seat.slot.vacate(kind, why);
+                seat.slot.release();
+            }
+            Effect::Superseded(build) => {
+                let Some(seat) = self.seats.get_mut(name) else { return };
+                seat.answer(build.key, &Err(SwapError::Superseded { name: name.to_owned() }));
+            }
+        }
+    }
+
+    fn check(&mut self, name: &str, build: Build) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        seat.clock = Clock::start();
+        let kept = build.key.digest.and_then(|digest| seat.kept.get(&digest).cloned()).filter(|_| build.rollback);
+        let generation = seat.last + 1;
+        let (starter, name) = (self.means.starter.clone(), name.to_owned());
+        let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
+        self.job(async move {
+            let source = match &build.code {
+                Code::Linked(plugin) => Ok(Source::Linked(*plugin)),
+                Code::File(known) => {
+                    let (known, path) = (known.clone(), known.path.clone());
+                    starter.read(path, &build.entry, move || known.load_or(kept.as_deref(), &limits, &policy)).await
+                }
+            };
+            let outcome = match source {
+                Ok(source) => starter.preflight(source, &build.entry, Some(build.config.clone()), generation).await,
+                Err(failure) => Err(failure),
+            };
+            Done::Checked(name, build, outcome)
+        });
+    }
+
+    pub(super) fn checked(&mut self, name: &str, build: Build, outcome: Result<Prepared, PluginFailure>) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        // Another one may have taken its place meanwhile.
+        if !seat.machine.checks(&build) {
+            return;
+        }
+        match outcome {
+            Ok(prepared) => {
+                seat.clock.phases.check_us = seat.clock.lap();
+                seat.prepared = Some((build.key, prepared));
+                self.tell(name, Event::Checked(build));
+            }
+            Err(failure) => {
+                self.refused(name, &build, &failure);
+                self.tell(name, Event::Refused(build));
+            }
+        }
+    }
+
+    /// Notes, reports and answers that a build was not accepted.
+    fn refused(&mut self, name: &str, build: &Build, failure: &PluginFailure) {
+        if let PluginFailure::Load(crate::error::LoadError::Exchanged { path, .. }) = failure
+            && let Some(sources) = &mut self.sources
+        {
+            sources.scanner.forget(path);
+        }
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let retry = seat.note_failure(build, failure);
+        let (kind, message) = (failure.kind(), failure.to_string());
+        if seat.serves() {
+            tracing::error!(plugin = name, kind, ?retry, "build refused, what served before serves on: {message}");
+        } else {
+            tracing::error!(plugin = name, kind, ?retry, "plugin does not serve: {message}");
+            seat.slot.because(kind, with_refused(failure, &[]));
+        }
+        seat.answer(build.key, &Err(SwapError::refused(failure)));
+        self.means.starter.events.send(HostEvent::Refused {
+            plugin: name.to_owned(),
+            version: build.version(),
+            digest: build.key.digest,
+            file: build.file(),
+            kind,
+            message,
+            retry_in_ms: retry.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        });
+        if let Some(wait) = retry {
+            self.try_again(name, build.key, wait);
+        }
+    }
+
+    fn try_again(&self, name: &str, key: Key, wait: Duration) {
+        let (housekeeping, name) = (self.means.starter.housekeeping.clone(), name.to_owned());
+        self.job(async move {
+            housekeeping.sleep_until(after(wait)).await;
+            Done::Due(name, key)
+        });
+    }
+
+    fn create(&mut self, name: &str, build: Build) {
+        let Some((starter, seat)) = self.making(name) else { return };
+        let Some(prepared) = seat.take_prepared(&build) else { return self.tell(name, Event::Failed(build)) };
+        let number = seat.next_number();
+        let predecessor = seat.instance().filter(|_| build.key.digest.is_some());
+        let name = name.to_owned();
+        self.job(async move {
+            let hint = match predecessor {
+                Some(predecessor) => hint(&predecessor).await,
+                None => None,
+            };
+            let outcome = starter.create(prepared, &build.entry, number, hint).await.map_err(Failed::from);
+            Done::Created(name, build, number, outcome)
+        });
+    }
+
+    fn hand_over(&mut self, name: &str, build: Build) {
+        let Some((starter, seat)) = self.making(name) else { return };
+        let (Some(prepared), Some(predecessor)) = (seat.take_prepared(&build), seat.instance()) else {
+            return self.tell(name, Event::Failed(build));
+        };
+        let number = seat.next_number();
+        let (slot, name) = (Arc::clone(&seat.slot), name.to_owned());
+        self.job(async move {
+            let outcome = handover(&starter, &slot, &predecessor, prepared, &build, number).await;
+            Done::Created(name, build, number, outcome)
+        });
+    }
+
+    fn making(&mut self, name: &str) -> Option<(Starter, &mut Seat)> {
+        let starter = self.means.starter.clone();
+        let seat = self.seats.get_mut(name)?;
+        seat.clock.phases.wait_us = seat.clock.lap();
+        Some((starter, seat))
+    }
+
+    pub(super) fn created(&mut self, name: &str, build: Build, number: Number, outcome: Result<Arc<Instance>, Failed>) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        match outcome {
+            Ok(instance) => {
+                seat.clock.phases.create_us = seat.clock.lap();
+                if let (Some(digest), Some(path)) = (build.key.digest, instance.image.private_copy()) {
+                    seat.kept.insert(digest, path.to_owned());
+                }
+                seat.made.insert(number, Made { instance, build: build.clone() });
+                self.tell(name, Event::Created(build, number));
+            }
+            Err(Failed { failure, lost }) => {
+                self.refused(name, &build, &failure);
+                match lost {
+                    None => self.tell(name, Event::Failed(build)),
+                    Some(lost) => self.lost(name, build, &lost),
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, name: &str, build: Build, why: &PluginFailure) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let (message, generation) = (why.to_string(), seat.serving.unwrap_or_default());
+        tracing::error!(
+            plugin = name,
+            generation,
+            "it could not take back what it had given up, and is started anew: {message}"
+        );
+        seat.vacate_why = ("resume-failed", message.clone());
+        self.means.starter.events.send(HostEvent::ResumeFailed { plugin: name.to_owned(), generation, message });
+        self.tell(name, Event::Lost(build));
+    }
+
+    fn flip(&mut self, name: &str, number: Number) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Some(made) = seat.made.get(&number) else { return };
+        let (instance, build) = (Arc::clone(&made.instance), made.build.clone());
+        if let Some(before) = seat.instance() {
+            seat.before = before.shares();
+        }
+        let started = Instant::now();
+        // The one that it replaces is kept by its seat.
+        drop(seat.slot.flip(Arc::clone(&instance)));
+        let flip_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        seat.slot.release();
+        let replaces = seat.serving.replace(number);
+        seat.again = None;
+        // Back to what stood by: the steps of its own start are not this flip's.
+        let is_new = replaces.is_none_or(|before| before < number);
+        let phases = Phases { flip_ns, ..if is_new { seat.clock.phases } else { Phases::default() } };
+        let probation = is_new && replaces.is_some() && !build.rollback;
+        let descriptor = &instance.image.descriptor;
+        tracing::info!(
+            plugin = name,
+            generation = number,
+            id = descriptor.id,
+            version = descriptor.version,
+            abi = descriptor.abi.version,
+            digest = build.key.digest.map(|digest| digest.short().to_string()),
+            "plugin is serving"
+        );
+        for method in descriptor.answered_by_default().into_iter().filter(|_| is_new) {
+            tracing::warn!(plugin = name, "{method} is newer than the plugin: answered by default");
+        }
+        let swapped = Swapped { plugin: name.to_owned(), generation: number, already: false, phases };
+        seat.answer(build.key, &Ok(swapped));
+        self.means.starter.events.send(HostEvent::Serving {
+            plugin: name.to_owned(),
+            generation: number,
+            replaces,
+            version: instance.image.descriptor.version.clone(),
+            digest: build.key.digest,
+            file: build.file(),
+            probation,
+            phases,
+        });
+    }
+
+    fn begin_trial(&mut self, name: &str, number: Number) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Some(made) = seat.made.get(&number) else { return };
+        let rule = made.build.entry.probation.clone();
+        let duration = rule.duration;
+        let (commands, of) = (self.commands.clone(), name.to_owned());
+        made.instance.try_out(Trial::new(rule, seat.before, move |why| {
+            let _ = commands.send(Command::Tripped { name: of.clone(), number, why });
+        }));
+        let (housekeeping, name) = (self.means.starter.housekeeping.clone(), name.to_owned());
+        self.job(async move {
+            housekeeping.sleep_until(after(duration)).await;
+            Done::ProbationOver(name, number)
+        });
+    }
+
+    fn proven(&mut self, name: &str, number: Number) {
+        let Some(made) = self.seats.get(name).and_then(|seat| seat.made.get(&number)) else { return };
+        made.instance.trust();
+        tracing::info!(plugin = name, generation = number, "its probation has ended well");
+        self.means.starter.events.send(HostEvent::Proven { plugin: name.to_owned(), generation: number });
+    }
+
+    pub(super) fn tripped(&mut self, name: &str, number: Number, why: String) {
+        if let Some(seat) = self.seats.get_mut(name) {
+            seat.rollback_why = ("probation", why);
+            self.tell(name, Event::Tripped(number));
+        }
+    }
+
+    fn ban(&mut self, name: &str, number: Number) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Some(Made { build, instance }) = seat.made.get(&number) else { return };
+        let (build, (kind, why)) = (build.clone(), seat.rollback_why.clone());
+        instance.trust();
+        // The same content with other settings: it is the settings that were no good.
+        let same = seat
+            .machine
+            .rollback_to()
+            .or(seat.machine.serving())
+            .is_some_and(|good| good.key.digest == build.key.digest && good.key.settings != build.key.settings);
+        seat.add_ban(&build, same, kind, why.clone());
+        seat.by_hand = None;
+        tracing::error!(plugin = name, generation = number, version = build.version(), "rolled back: {why}");
+        self.means.starter.events.send(HostEvent::RolledBack {
+            plugin: name.to_owned(),
+            generation: number,
+            digest: build.key.digest,
+            why,
+        });
+    }
+
+    pub(super) fn drain_limit(&mut self, name: &str, number: Number, calls: i64) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        tracing::warn!(plugin = name, generation = number, calls, "calls have not ended within the drain limit");
+        self.means.starter.events.send(HostEvent::Zombie { plugin: name.to_owned(), generation: number, calls });
+        seat.made.remove(&number);
+        self.tell(name, Event::DrainLimit(number));
+    }
+}
+
+impl Seat {
+    /// What serves.
+    pub(super) fn instance(&self) -> Option<Arc<Instance>> {
+        self.serving.and_then(|number| self.made.get(&number)).map(|made| Arc::clone(&made.instance))
+    }
+
+    fn next_number(&mut self) -> Number {
+        self.last += 1;
+        self.last
+    }
+
+    /// What the check of this build made ready.
+    fn take_prepared(&mut self, build: &Build) -> Option<Prepared> {
+        let (key, prepared) = self.prepared.take()?;
+        (key == build.key).then_some(prepared)
+    }
+}
+
+/// What a predecessor that goes on serving tells its successor: nothing, if it cannot.
+async fn hint(predecessor: &Instance) -> Option<Handover> {
+    let limit = predecessor.settings.limits.health;
+    match predecessor.export_state(limit).await {
+        Ok(bytes) => bytes.map(|bytes| Handover { bytes: bytes.into(), exact: false }),
+        Err(error) => {
+            tracing::warn!(plugin = predecessor.name(), "its successor starts without a hint: {error}");
+            None
+        }
+    }
+}
+
+/// Lets a quiesced instance take back what it gave up. What its successor holds of that is free a moment after its end: what
+/// the plugin calls retryable is tried again as long as calls may be held.
+async fn resumed(instance: &Instance, housekeeping: &Housekeeping) -> Result<(), CreateError> {
+    let limits = &instance.settings.limits;
+    let until = after(limits.hold);
+    loop {
+        match instance.resume(limits.health).await {
+            Err(error) if error.is_retryable() && Instant::now() < until => {
+                housekeeping.sleep_until(after(Duration::from_millis(20))).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Creates an instance in the place of one that must not run beside it. While this goes on, calls are held.
+async fn handover(
+    starter: &Starter,
+    slot: &Slot,
+    predecessor: &Arc<Instance>,
+    prepared: Prepared,
+    build: &Build,
+    number: Number,
+) -> Result<Arc<Instance>, Failed> {
+    let limits = &predecessor.settings.limits;
+    let hold = limits.hold;
+    let housekeeping: &Housekeeping = &starter.housekeeping;
+    slot.hold(hold, housekeeping);
+    if housekeeping.until(after(hold), predecessor.emptied()).await.is_none() {
+        predecessor.open_again();
+        slot.release();
+        return Err(PluginFailure::Busy {
+            plugin: slot.name().to_owned(),
+            calls: predecessor.in_flight(),
+            limit: hold,
+        }
+        .into());
+    }
+    let made = async {
+        predecessor.quiesce(limits.health).await?;
+        let state = predecessor.export_state(limits.health).await?;
+        let exact = state.map(|bytes| Handover { bytes: bytes.into(), exact: true });
+        starter.create(prepared, &build.entry, number, exact).await
+    };
+    match made.await {
+        // The hold ends with the flip.
+        Ok(instance) => Ok(instance),
+        Err(failure) => {
+            let lost = resumed(predecessor, housekeeping).await.err().map(PluginFailure::from);
+            if lost.is_none() {
+                predecessor.open_again();
+                slot.release();
+            }
+            Err(Failed { failure, lost })
+        }
+    }
+}

@@ -123,6 +123,7 @@ impl Watcher {
         tell: impl Fn(Wake) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
+        shared.inbox().given = targets.clone();
         let of_thread = Arc::clone(&shared);
         // Its log goes where that of the host goes.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
@@ -136,10 +137,15 @@ impl Watcher {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Other targets from now on. A wake follows when they are watched.
+    /// Other targets from now on. A wake follows when they are watched; the same targets again are no news, so that whoever
+    /// sets them at each wake does not wake itself.
     pub(crate) fn set_targets(&self, targets: Targets) {
-        self.shared.inbox().targets = Some(targets);
-        self.shared.changed.notify_all();
+        let mut inbox = self.shared.inbox();
+        if inbox.given != targets {
+            inbox.given = targets.clone();
+            inbox.targets = Some(targets);
+            self.shared.changed.notify_all();
+        }
     }
 }
 
@@ -179,6 +185,9 @@ struct Inbox {
     completed: BTreeSet<PathBuf>,
     /// When the first and the last event of a burst came.
     burst: Option<(Instant, Instant)>,
+    /// The last targets that were set.
+    given: Targets,
+    /// Likewise, not yet watched.
     targets: Option<Targets>,
     stop: bool,
     ended: bool,

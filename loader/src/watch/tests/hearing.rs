@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use notify::Event;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, Flag, MetadataKind, ModifyKind, RenameMode};
@@ -96,6 +98,15 @@ fn other_targets_take_the_place_of_the_first() {
     fs::write(other.join("a.so"), b"x").unwrap();
     let wake = watched.until(|wake| !wake.completed.is_empty());
     assert_eq!(wake.completed, [other.join("a.so")]);
+}
+
+#[test]
+fn the_same_targets_again_wake_nobody() {
+    let (_directory, plugins) = place();
+    let watched = Watched::inotify(&[&plugins], &[]);
+    watched.watcher.set_targets(targets(&[&plugins], &[]));
+    let wake = watched.wakes.recv_timeout(Duration::from_millis(200));
+    assert_eq!(wake, Err(RecvTimeoutError::Timeout), "who sets them at each wake would never rest");
 }
 
 #[test]

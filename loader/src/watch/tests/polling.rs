@@ -102,7 +102,7 @@ fn without_watches_it_polls_warns_once_and_tries_again() {
         *now.lock().unwrap() = Fault::Nothing;
         watched.until(|_| log.news() == 1);
         *now.lock().unwrap() = Fault::Watch;
-        watched.watcher.set_targets(targets(&[&plugins], &[]));
+        watched.watcher.set_targets(targets(&[&plugins], &[&plugins.join("another")]));
         watched.until(|wake| wake.cause == Cause::Events);
         assert_eq!(watched.next().cause, Cause::Polling);
         assert_eq!((log.warnings(), log.news()), (2, 1));

@@ -103,13 +103,9 @@ pub(crate) fn show(host: &PluginHost, work: &Path, library: &Path) -> Result<boo
     // What it answered until then are the errors that it was rolled back for.
     well &= tell(&callers, "a build that answers nothing but errors", &event, u64::MAX);
     callers.end();
-    let policy = host.model_policy(ID);
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let serves = thread::scope(|scope| {
-        let answer = || runtime.block_on(policy.get_current_policy_version(USER, CancellationToken::new()));
-        scope.spawn(answer).join()
-    });
-    let serves = serves.map_err(|_| "a caller panicked")??.policy_version;
+    let (policy, runtime) = (host.model_policy(ID), tokio::runtime::Builder::new_current_thread().build()?);
+    let answer = move || runtime.block_on(policy.get_current_policy_version(USER, CancellationToken::new()));
+    let serves = thread::spawn(answer).join().map_err(|_| "a caller panicked")??.policy_version;
     println!("  build {serves} serves");
     Ok(well && serves == 4)
 }

@@ -60,6 +60,12 @@ pub struct SwapStatus {
     /// What would serve after a rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<BuildStatus>,
+    /// Builds that have replaced another one so far.
+    pub swaps: u64,
+    /// Builds that were taken back so far, by themselves or by hand.
+    pub rollbacks: u64,
+    /// How often a build was not accepted so far.
+    pub refusals: u64,
     /// Whether the file of what serves has vanished.
     pub orphaned: bool,
     /// Whether what serves was asked for by hand, against what the plugin directories have.

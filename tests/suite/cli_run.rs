@@ -6,6 +6,7 @@ use std::process::Command;
 
 use mini_chat_plugin_tests::plugins;
 use mini_chat_plugin_tests::program::{Running, Signal, command, run};
+use mini_chat_plugin_tests::stamped::{ID, bad, good};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -186,4 +187,39 @@ fn the_log_is_filtered_by_the_environment() {
     let (code, _, log) = Running::start(command).end();
     assert_eq!(code, 78);
     assert!(log[0].starts_with("error: environment MINI_CHAT_LOG: "), "{log:?}");
+}
+
+/// Events that are not of this plugin's swaps are passed over.
+fn event_until(running: &Running, event: &str) -> Value {
+    loop {
+        let found = running.event();
+        if found["event"] == event {
+            return found;
+        }
+        assert_ne!(found["event"], "ended", "{event} was waited for");
+    }
+}
+
+#[test]
+fn sighup_swaps_what_has_changed_and_every_event_is_a_line() {
+    let site = Site::new(&[]);
+    good(1).drop_in(&site.plugins(), "libstamped.so");
+    let config = format!("[host]\nwatch = false\n[plugins.\"{ID}\"]\n");
+    let running = Running::start(site.command(&config, &["--json"]));
+    assert_eq!(event_until(&running, "ready")["serving"], 1);
+    good(2).drop_in(&site.plugins(), "libstamped.so");
+    running.signal(Signal::HUP);
+    let serving = event_until(&running, "serving");
+    assert_eq!((&serving["plugin"], &serving["generation"]), (&Value::from(ID), &Value::from(2)), "{serving}");
+    // What a trial finds costs the host nothing: this build would have ended it.
+    bad(3, "map-crash").drop_in(&site.plugins(), "libstamped.so");
+    running.signal(Signal::HUP);
+    let refused = event_until(&running, "refused");
+    assert_eq!(refused["kind"], "preflight-killed", "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("SIGSEGV"), "{refused}");
+    running.signal(Signal::TERM);
+    assert_eq!(event_until(&running, "ended")["clean"], true);
+    let (code, _, log) = running.end();
+    assert_eq!(code, 0);
+    assert!(log.iter().any(|line| line.contains("SIGHUP")), "{log:#?}");
 }

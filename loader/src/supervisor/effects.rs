@@ -101,6 +101,7 @@ impl Run {
         }
         let Some(seat) = self.seats.get_mut(name) else { return };
         let retry = seat.note_failure(build, failure);
+        seat.refusals += 1;
         let (kind, message) = (failure.kind(), failure.to_string());
         if seat.serves() {
             tracing::error!(plugin = name, kind, ?retry, "build refused, what served before serves on: {message}");
@@ -217,6 +218,7 @@ impl Run {
         seat.again = None;
         // Back to what stood by: the steps of its own start are not this flip's.
         let is_new = replaces.is_none_or(|before| before < number);
+        seat.swaps += u64::from(is_new && replaces.is_some());
         let phases = Phases { flip_ns, ..if is_new { seat.clock.phases } else { Phases::default() } };
         let probation = is_new && replaces.is_some() && !build.rollback;
         let descriptor = &instance.image.descriptor;
@@ -288,6 +290,7 @@ impl Run {
             .or(seat.machine.serving())
             .is_some_and(|good| good.key.digest == build.key.digest && good.key.settings != build.key.settings);
         seat.add_ban(&build, same, kind, why.clone());
+        seat.rollbacks += 1;
         seat.by_hand = None;
         tracing::error!(plugin = name, generation = number, version = build.version(), "rolled back: {why}");
         self.means.starter.events.send(HostEvent::RolledBack {

@@ -92,6 +92,8 @@ fn a_build_that_fails_everything_is_rolled_back_by_itself_and_once() {
     assert_eq!(world.build(), Ok(1), "its content is not tried again");
     world.drop_in(good(3));
     world.until_serves(3);
+    let counted = world.status().swap;
+    assert_eq!((counted.swaps, counted.rollbacks, counted.refusals), (2, 1, 0));
     world.end();
 }
 

@@ -1,7 +1,7 @@
 //! [`PluginHost`]: the plugins of one host.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 
@@ -41,8 +41,6 @@ pub struct PluginHost {
     supervisor: Supervisor,
     shared: Arc<Shared>,
     events: Events,
-    /// How it ended.
-    report: Mutex<Option<ShutdownReport>>,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -58,7 +56,7 @@ impl PluginHost {
     }
 
     pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events) -> Self {
-        Self { supervisor, shared, events, report: Mutex::default() }
+        Self { supervisor, shared, events }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -155,12 +153,10 @@ impl PluginHost {
     pub async fn shutdown(&self) -> ShutdownReport {
         let (answer, report) = oneshot::channel();
         self.supervisor.ask(Command::Shutdown { answer });
-        let report = report.await;
-        let mut kept = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        match report {
-            Ok(report) => kept.insert(report).clone(),
+        match report.await {
+            Ok(report) => report,
             // It has ended before.
-            Err(_) => kept.clone().unwrap_or_default(),
+            Err(_) => self.shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default(),
         }
     }
 }

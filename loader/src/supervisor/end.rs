@@ -1,6 +1,6 @@
 //! The end of generations, and of the host.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -111,9 +111,11 @@ impl Run {
     pub(super) fn finish(mut self) {
         let Some(Ending { mut report, answers, .. }) = self.ending.take() else { return };
         report.sort_by(|one, other| (&one.name, one.generation).cmp(&(&other.name, other.generation)));
+        let report = ShutdownReport { plugins: report };
+        *self.means.shared.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         drop(self);
         for answer in answers {
-            let _ = answer.send(ShutdownReport { plugins: report.clone() });
+            let _ = answer.send(report.clone());
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) slots: RwLock<BTreeMap<String, Arc<Slot>>>,
     pub(crate) refused: Mutex<Vec<RefusedFile>>,
     pub(crate) snapshot: watch::Sender<HostSnapshot>,
+    /// How it ended; set before anybody is told.
+    pub(crate) report: Mutex<Option<ShutdownReport>>,
     /// Libraries that may be mapped in this process.
     pub(crate) max_images: u32,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(max_images: u32) -> Self {
         let snapshot = watch::Sender::new(HostSnapshot::default());
-        Self { slots: RwLock::default(), refused: Mutex::default(), snapshot, max_images }
+        Self { slots: RwLock::default(), refused: Mutex::default(), snapshot, report: Mutex::default(), max_images }
     }
 
     /// The slot of a name, which exists from now on.

@@ -97,7 +97,7 @@ impl Run {
         }
         for name in self.seats.keys().cloned().collect::<Vec<_>>() {
             match wishes.remove(&name) {
-                None => self.not_wished(&name),
+                None => self.not_wished(&name, scan),
                 Some(wish) if !wish.entry.enabled => self.disable(&name, "disabled", "it is disabled in plugins.toml"),
                 Some(wish) => self.wished(&name, wish, scan),
             }
@@ -105,11 +105,11 @@ impl Run {
     }
 
     /// Neither an entry nor a file asks for it any more.
-    fn not_wished(&mut self, name: &str) {
+    fn not_wished(&mut self, name: &str, scan: &Scan) {
         let Some(seat) = self.seats.get_mut(name) else { return };
         if seat.listed {
             self.disable(name, "removed", "it is no longer in plugins.toml");
-        } else {
+        } else if !scan.held.contains(&seat.entry.library) {
             self.orphan(name);
         }
     }

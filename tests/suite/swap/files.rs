@@ -90,10 +90,19 @@ fn a_pinned_version_serves_even_if_it_is_lower() {
 
 #[test]
 fn a_new_plugin_in_the_directory_is_served_under_its_id() {
-    let world = World::new(good(1));
+    let mut world = World::new(good(1));
     let echo = mini_chat_plugin_tests::plugins::built("echo-plugin");
     mini_chat_plugin_tests::plugins::drop_in(world.directory.path(), &echo, "echo.so");
     let serves = |name: &str| world.host.status().plugins.iter().any(|plugin| plugin.name == name && plugin.serving);
     eventually("it serves", || serves("tests.echo._.both.v1"));
+    // A bad file in its place is not a file that has vanished.
+    let half = tempfile::NamedTempFile::new().unwrap();
+    let bytes = fs::read(&echo).unwrap();
+    fs::write(half.path(), &bytes[..bytes.len() / 2]).unwrap();
+    mini_chat_plugin_tests::plugins::drop_in(world.directory.path(), half.path(), "echo.so");
+    world.until("it is refused", |event| matches!(event, HostEvent::FileRefused { kind: "truncated", .. }));
+    world.drop_in(good(2));
+    world.until_serves(2);
+    assert!(!world.happened().iter().any(|event| matches!(event, HostEvent::Orphaned { .. })));
     world.end();
 }

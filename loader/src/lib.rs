@@ -9,12 +9,15 @@
 //! 4. [`preflight`]: a process of its own tries that file first;
 //! 5. `open`: that file is mapped (`MappedImage`), its entry called, the layouts compared both ways (`OpenedImage`);
 //! 6. `instance`: an instance is opened with its configuration (`OpenedInstance`), created and found healthy (`Instance`);
-//! 7. `slot`: it serves under its name; handles point at the slot ([`PluginHost::model_policy`], [`PluginHost::audit`]);
+//! 7. `slot`: it serves under its name; handles point at the slot ([`PluginHost::model_policy`], [`PluginHost::audit`]),
+//!    until a newer build has come the same way and takes its place;
 //! 8. [`PluginHost::shutdown`]: drain, shutdown hook, close. A mapped library stays mapped.
 //!
 //! | to know | see |
 //! | --- | --- |
 //! | which plugins with which settings | [`config`] |
+//! | what serves, and what replaces it when | `supervisor`; its rules `swap` |
+//! | what stands in the plugin directories, and when to look | `scan`, `watch` |
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
 //! | who may still use an instance that ends | `gate` |

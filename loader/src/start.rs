@@ -45,7 +45,7 @@ pub(crate) struct Starter {
 pub(crate) struct Prepared {
     source: Copied,
     /// The configuration with its secrets: that of the trial, and of the instance.
-    pub(crate) config: ResolvedConfig,
+    config: ResolvedConfig,
     /// What its trial found; none if there was none.
     pub(crate) report: Option<PreflightReport>,
 }
@@ -69,19 +69,8 @@ impl Starter {
     }
 
     /// Writes the private copy, resolves the configuration unless that was done, and tries both in a process of their own.
-    /// Touches nothing of this process but its image directory.
+    /// Goes as far as the plugin allows, and no further than `most`. Touches nothing of this process but its image directory.
     pub(crate) async fn preflight(
-        &self,
-        source: Source,
-        entry: &PluginEntry,
-        config: Option<ResolvedConfig>,
-        generation: u64,
-    ) -> Result<Prepared, PluginFailure> {
-        self.preflight_to(None, source, entry, config, generation).await
-    }
-
-    /// The same, no further than `most`.
-    pub(crate) async fn preflight_to(
         &self,
         most: Option<PreflightLevel>,
         source: Source,
@@ -119,7 +108,7 @@ impl Starter {
         blame(path, prepared.await)
     }
 
-    /// Maps, opens, opens and creates an instance, which can serve then.
+    /// Maps the image and opens it, then opens and creates an instance, which can serve then.
     pub(crate) async fn create(
         &self,
         prepared: Prepared,

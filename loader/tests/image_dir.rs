@@ -64,8 +64,8 @@ fn the_very_bytes_in_a_private_file() {
     let again = dir.store("acme.audit._.jsonl.v1", &image).unwrap();
     assert_ne!(again.path(), stored.path());
     let (one, two) = (load(stored.path()), load(again.path()));
+    // SAFETY: only the address is taken.
     let entry = |library: &libloading::Library| unsafe {
-        // SAFETY: only the address is taken.
         *library.get::<unsafe extern "C" fn(u32) -> i32>(b"mini_chat_plugin_entry").unwrap() as usize
     };
     assert_ne!(entry(&one), entry(&two));

@@ -42,7 +42,7 @@ impl fmt::Debug for Handover {
 
 impl Instance {
     fn has_hook(&self, hook: &str) -> bool {
-        self.image.descriptor.hooks.iter().any(|own| own == hook)
+        self.image.descriptor.has_hook(hook)
     }
 
     /// Runs the hook `quiesce`, if there is one. After an error the instance has given up an unknown part: resume it.

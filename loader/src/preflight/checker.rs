@@ -68,7 +68,7 @@ impl Checker {
         entry: &PluginEntry,
         most: PreflightLevel,
     ) -> Result<PreflightReport, PluginFailure> {
-        let prepared = self.starter.preflight_to(Some(most), Source::File(image), entry, None, 1).await?;
+        let prepared = self.starter.preflight(Some(most), Source::File(image), entry, None, 1).await?;
         Ok(prepared.report.expect("a checker has a program for trials"))
     }
 }

@@ -78,9 +78,8 @@ impl PreflightLevel {
     /// another generation of it may serve.
     #[must_use]
     pub fn of(descriptor: &Descriptor) -> Self {
-        let exclusive = descriptor.hooks.iter().any(|hook| hook == "quiesce");
         match descriptor.preflight {
-            verify::Preflight::Create if !exclusive => Self::Create,
+            verify::Preflight::Create if !descriptor.is_exclusive() => Self::Create,
             _ => Self::Open,
         }
     }

@@ -51,6 +51,11 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
+    /// The usable files of an id, ascending by version.
+    pub(crate) fn of(&self, id: &str) -> &[Known] {
+        self.versions.get(id).map_or(&[], Vec::as_slice)
+    }
+
     fn again_after(&mut self, left: Duration) {
         self.settle_in = Some(self.settle_in.map_or(left, |before| before.min(left)));
     }

@@ -40,17 +40,20 @@ pub(crate) struct Build {
     pub(crate) entry: Arc<PluginEntry>,
     /// With its secrets.
     pub(crate) config: ResolvedConfig,
+    exclusive: bool,
     pub(crate) rollback: bool,
 }
 
 impl Build {
     pub(crate) fn new(code: Code, entry: Arc<PluginEntry>, config: ResolvedConfig, reloads: u64) -> Self {
-        let digest = match &code {
-            Code::Linked(_) => None,
-            Code::File(known) => Some(known.digest),
+        let (digest, exclusive) = match &code {
+            Code::Linked(plugin) => {
+                (None, Descriptor::of_linked(plugin.descriptor()).is_ok_and(|descriptor| descriptor.is_exclusive()))
+            }
+            Code::File(known) => (Some(known.digest), known.descriptor.is_exclusive()),
         };
         let settings = fingerprint(&entry, &config);
-        Self { key: Key { digest, settings, reloads }, code, entry, config, rollback: false }
+        Self { key: Key { digest, settings, reloads }, code, entry, config, exclusive, rollback: false }
     }
 
     pub(crate) fn version(&self) -> String {
@@ -70,14 +73,6 @@ impl Build {
     pub(crate) fn status(&self) -> BuildStatus {
         BuildStatus { version: self.version(), digest: self.key.digest, file: self.file() }
     }
-
-    fn has_hook(&self, hook: &str) -> bool {
-        match &self.code {
-            Code::Linked(plugin) => Descriptor::of_linked(plugin.descriptor())
-                .is_ok_and(|descriptor| descriptor.hooks.iter().any(|own| own == hook)),
-            Code::File(known) => known.descriptor.hooks.iter().any(|own| own == hook),
-        }
-    }
 }
 
 impl PartialEq for Build {
@@ -88,7 +83,7 @@ impl PartialEq for Build {
 
 impl Candidate for Build {
     fn exclusive(&self) -> bool {
-        self.has_hook("quiesce")
+        self.exclusive
     }
 
     fn is_rollback(&self) -> bool {

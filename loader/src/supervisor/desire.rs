@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use super::build::{Build, Code};
+use super::build::{Build, Code, fingerprint};
 use super::run::{Done, Run};
 use super::seat::{ByHand, Seat, Waiter};
 use super::wishes::{Looked, Wish};
@@ -19,6 +19,7 @@ use crate::housekeeping;
 use crate::scan::{Known, Scan, choice};
 use crate::status::{RefusedFile, Swapped};
 use crate::swap::Event;
+use crate::verify::Digest;
 use crate::watch::{Wake, Watcher};
 
 impl Run {
@@ -49,13 +50,7 @@ impl Run {
         }
         self.desire(wishes, &scan);
         if let Some(wait) = scan.settle_in {
-            let housekeeping = self.means.starter.housekeeping.clone();
-            let commands = self.commands.clone();
-            self.job(async move {
-                housekeeping.sleep_until(housekeeping::after(wait)).await;
-                let _ = commands.send(Command::Look { completed: Vec::new() });
-                Done::Nothing
-            });
+            self.later(housekeeping::after(wait), Done::Settled);
         }
         if let Some(wake) = self.look_again.take() {
             self.look(wake);
@@ -154,7 +149,7 @@ impl Run {
         seat.config = Some(config.clone());
         let code = match linked {
             Some(plugin) => Some(Code::Linked(plugin)),
-            None => seat.choose(scan, &config).map(Code::File),
+            None => seat.choose(scan, &fingerprint(&entry, &config)).map(Code::File),
         };
         let Some(code) = code else { return self.nothing_to_serve(name, scan) };
         seat.orphaned = false;
@@ -190,7 +185,7 @@ impl Run {
             let _ = waiter.send(Err(SwapError::NothingToServe { name: name.to_owned(), why }));
         }
         let entry = &seat.entry;
-        let versions = scan.versions.get(&entry.library).map_or(&[][..], Vec::as_slice);
+        let versions = scan.of(&entry.library);
         let missing = match &entry.version {
             Some(pin) => !versions.iter().any(|known| known.version == *pin),
             None => versions.is_empty(),
@@ -224,7 +219,7 @@ impl Run {
                 self.tell(name, Event::Withdrawn);
             }
         } else if !seat.waits(build.key)
-            && seat.ban(build.key.digest, &build.key.settings).is_none()
+            && !seat.bans.iter().any(|ban| ban.covers(build.key.digest, &build.key.settings))
             && seat.machine.under_way() != Some(&build)
         {
             self.tell(name, Event::Offered(build));
@@ -318,20 +313,14 @@ impl Run {
 
 impl Seat {
     /// The file that should serve.
-    fn choose(&mut self, scan: &Scan, config: &crate::config::ResolvedConfig) -> Option<Known> {
-        let versions = scan.versions.get(&self.entry.library).map_or(&[][..], Vec::as_slice);
-        let entry = Arc::clone(&self.entry);
-        let banned = |digest: &crate::verify::Digest| {
-            self.ban(Some(*digest), &super::build::fingerprint(&entry, config)).is_some()
-        };
+    fn choose(&mut self, scan: &Scan, settings: &[u8; 32]) -> Option<Known> {
+        let versions = scan.of(&self.entry.library);
+        let banned = |digest: &Digest| self.bans.iter().any(|ban| ban.covers(Some(*digest), settings));
         let listed = choice(versions, self.entry.version.as_ref(), banned).cloned();
         let digest = listed.as_ref().map(|known| known.digest);
         self.offered = digest.or(self.offered);
         if let Some(by_hand) = &self.by_hand {
-            let settings = super::build::fingerprint(&self.entry, config);
-            if digest.is_none_or(|digest| by_hand.instead_of == Some(digest))
-                && self.ban(Some(by_hand.known.digest), &settings).is_none()
-            {
+            if digest.is_none_or(|digest| by_hand.instead_of == Some(digest)) && !banned(&by_hand.known.digest) {
                 return Some(by_hand.known.clone());
             }
             self.by_hand = None;
@@ -350,7 +339,7 @@ impl Seat {
 }
 
 /// A missing file may be one of those that were refused: name them.
-pub(super) fn with_refused(failure: &PluginFailure, refused: &[RefusedFile]) -> String {
+fn with_refused(failure: &PluginFailure, refused: &[RefusedFile]) -> String {
     match failure {
         PluginFailure::NoFile { .. } | PluginFailure::NoVersion { .. } if !refused.is_empty() => {
             let files = refused.iter().map(|file| file.message.as_str()).collect::<Vec<_>>().join("; ");

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Command;
-use super::build::{Build, Code, Key};
-use super::desire::with_refused;
+use super::build::{Build, Code};
 use super::run::{Done, Failed, Run};
 use super::seat::{Clock, Made, Seat};
 use crate::error::{CreateError, PluginFailure, SwapError};
@@ -66,7 +65,9 @@ impl Run {
                 }
             };
             let outcome = match source {
-                Ok(source) => starter.preflight(source, &build.entry, Some(build.config.clone()), generation).await,
+                Ok(source) => {
+                    starter.preflight(None, source, &build.entry, Some(build.config.clone()), generation).await
+                }
                 Err(failure) => Err(failure),
             };
             Done::Checked(name, build, outcome)
@@ -107,7 +108,7 @@ impl Run {
             tracing::error!(plugin = name, kind, ?retry, "build refused, what served before serves on: {message}");
         } else {
             tracing::error!(plugin = name, kind, ?retry, "plugin does not serve: {message}");
-            seat.slot.because(kind, with_refused(failure, &[]));
+            seat.slot.because(kind, message.clone());
         }
         seat.answer(build.key, &Err(SwapError::refused(failure)));
         self.means.starter.events.send(HostEvent::Refused {
@@ -120,16 +121,8 @@ impl Run {
             retry_in_ms: retry.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         });
         if let Some(wait) = retry {
-            self.try_again(name, build.key, wait);
+            self.later(after(wait), Done::Due(name.to_owned(), build.key));
         }
-    }
-
-    fn try_again(&self, name: &str, key: Key, wait: Duration) {
-        let (housekeeping, name) = (self.means.starter.housekeeping.clone(), name.to_owned());
-        self.job(async move {
-            housekeeping.sleep_until(after(wait)).await;
-            Done::Due(name, key)
-        });
     }
 
     fn create(&mut self, name: &str, build: Build) {
@@ -257,11 +250,7 @@ impl Run {
         made.instance.try_out(Trial::new(rule, seat.before, move |why| {
             let _ = commands.send(Command::Tripped { name: of.clone(), number, why });
         }));
-        let (housekeeping, name) = (self.means.starter.housekeeping.clone(), name.to_owned());
-        self.job(async move {
-            housekeeping.sleep_until(after(duration)).await;
-            Done::ProbationOver(name, number)
-        });
+        self.later(after(duration), Done::ProbationOver(name.to_owned(), number));
     }
 
     fn proven(&mut self, name: &str, number: Number) {

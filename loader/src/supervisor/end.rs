@@ -89,11 +89,7 @@ impl Run {
             }
             self.tell(&name, Event::Shutdown);
         }
-        let housekeeping = self.means.starter.housekeeping.clone();
-        self.job(async move {
-            housekeeping.sleep_until(by + MARGIN).await;
-            Done::Late
-        });
+        self.later(by + MARGIN, Done::Late);
     }
 
     pub(super) fn late(&mut self) {
@@ -124,7 +120,7 @@ impl Run {
         for seat in self.seats.values() {
             let Some(instance) = seat.slot.vacate("host-gone", "the host is gone") else { continue };
             seat.slot.release();
-            let flushes = instance.image.descriptor.hooks.iter().any(|hook| hook == "shutdown");
+            let flushes = instance.image.descriptor.has_hook("shutdown");
             tracing::warn!(
                 plugin = instance.name(),
                 in_flight = instance.in_flight(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream};
@@ -21,7 +22,7 @@ use crate::instance::{Ended, Instance};
 use crate::scan::Known;
 use crate::start::Prepared;
 use crate::status::{HostSnapshot, PluginSnapshot, Swapped};
-use crate::swap::Number;
+use crate::swap::{Event, Number};
 use crate::watch::Watcher;
 
 /// A job has finished.
@@ -34,6 +35,8 @@ pub(super) enum Done {
     Created(String, Build, Number, Result<Arc<Instance>, Failed>),
     Ended(String, Number, Ended),
     ProbationOver(String, Number),
+    /// Files may have settled.
+    Settled,
     /// A build may be tried again.
     Due(String, Key),
     /// A shutdown has taken longer than it may.
@@ -117,6 +120,15 @@ impl Run {
         self.jobs.push(Box::pin(job));
     }
 
+    /// Gives `done` at its time.
+    pub(super) fn later(&self, at: Instant, done: Done) {
+        let housekeeping = self.means.starter.housekeeping.clone();
+        self.job(async move {
+            housekeeping.sleep_until(at).await;
+            done
+        });
+    }
+
     /// Looks at files and configuration, now or when the look under way is over.
     pub(super) fn look(&mut self, completed: Vec<PathBuf>) {
         if self.ending.is_some() {
@@ -156,7 +168,8 @@ impl Run {
             Done::Checked(name, build, outcome) => self.checked(&name, build, outcome),
             Done::Created(name, build, number, outcome) => self.created(&name, build, number, outcome),
             Done::Ended(name, number, ended) => self.ended(&name, number, ended),
-            Done::ProbationOver(name, number) => self.tell(&name, crate::swap::Event::ProbationOver(number)),
+            Done::ProbationOver(name, number) => self.tell(&name, Event::ProbationOver(number)),
+            Done::Settled => self.look(Vec::new()),
             Done::Due(name, key) => {
                 if let Some(seat) = self.seats.get_mut(&name) {
                     seat.due(key);

@@ -40,6 +40,13 @@ pub(super) struct Ban {
     status: Quarantined,
 }
 
+impl Ban {
+    /// Whether a build falls under it.
+    pub(super) fn covers(&self, digest: Option<Digest>, settings: &[u8; 32]) -> bool {
+        self.status.build.digest == digest && self.settings.as_ref().is_none_or(|banned| banned == settings)
+    }
+}
+
 /// A build that is to be tried again.
 pub(super) struct Again {
     key: Key,
@@ -158,14 +165,6 @@ impl Seat {
 
     pub(super) fn is_settled(&self) -> bool {
         self.machine.under_way().is_none()
-    }
-
-    /// The ban that a build falls under.
-    pub(super) fn ban(&self, digest: Option<Digest>, settings: &[u8; 32]) -> Option<&Quarantined> {
-        let falls = |ban: &&Ban| {
-            ban.status.build.digest == digest && ban.settings.as_ref().is_none_or(|banned| banned == settings)
-        };
-        self.bans.iter().find(falls).map(|ban| &ban.status)
     }
 
     /// Forgets what stood against this content.

@@ -96,6 +96,16 @@ impl Descriptor {
         parse(std::path::Path::new("a plugin linked into this program"), json.as_bytes(), &VerifyPolicy::default())
     }
 
+    /// Whether the author supplied this hook.
+    pub(crate) fn has_hook(&self, hook: &str) -> bool {
+        self.hooks.iter().any(|own| own == hook)
+    }
+
+    /// Whether two instances of it cannot be alive at once: it must be quiesced before its successor is created.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.has_hook("quiesce")
+    }
+
     /// Whether it serves a kind.
     pub fn serves(&self, kind: Kind) -> bool {
         self.methods(kind).is_some()

@@ -1,19 +1,18 @@
 //! [`PluginHost`]: the plugins of one host.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 
-use crate::budget;
 use crate::builder::PluginHostBuilder;
-use crate::client::SlotClient;
 use crate::error::SwapError;
 use crate::events::{Events, HostEvent};
-use crate::status::{HostSnapshot, HostStatus, PluginStatus, ShutdownReport, Swapped};
-use crate::supervisor::{Command, Shared, Supervisor};
+use crate::handle::Handle;
+use crate::status::{HostSnapshot, HostStatus, Quarantined, Readiness, ShutdownReport, Swapped, Unpinned};
+use crate::supervisor::{Shared, Supervisor};
 
 /// The plugins of one host. A process may have several.
 ///
@@ -38,9 +37,8 @@ use crate::supervisor::{Command, Shared, Supervisor};
 /// and warns of what may not be flushed.
 pub struct PluginHost {
     /// Its thread, and the private copies of the libraries that are mapped: they go with the host.
-    supervisor: Supervisor,
-    shared: Arc<Shared>,
-    events: Events,
+    _supervisor: Supervisor,
+    handle: Handle,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -56,7 +54,8 @@ impl PluginHost {
     }
 
     pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events) -> Self {
-        Self { supervisor, shared, events }
+        let handle = Handle::new(supervisor.commands(), shared, events);
+        Self { _supervisor: supervisor, handle }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -64,43 +63,38 @@ impl PluginHost {
     /// serves there does not serve this trait, its policy methods answer `Internal` and `publish_usage` `Transient`.
     #[must_use]
     pub fn model_policy(&self, name: &str) -> Arc<dyn MiniChatModelPolicyPluginClientV1> {
-        Arc::new(SlotClient::new(self.shared.slot(name)))
+        self.handle.client(name)
     }
 
     /// The audit handle of the plugin named `name`; see [`model_policy`](Self::model_policy). While nothing serves, its
     /// methods answer `Transient`, so that an outbox keeps the event.
     #[must_use]
     pub fn audit(&self, name: &str) -> Arc<dyn MiniChatAuditPluginClientV1> {
-        Arc::new(SlotClient::new(self.shared.slot(name)))
+        self.handle.client(name)
     }
 
     /// What serves, what does not, and why.
     #[must_use]
     pub fn status(&self) -> HostStatus {
-        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
-        HostStatus {
-            plugins: slots.values().map(|slot| PluginStatus::of(slot)).collect(),
-            refused_files: self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            images: budget::headroom(self.shared.max_images),
-        }
+        self.handle.status()
     }
 
     /// What happens from now on. A receiver that falls more than 1,024 events behind is told how many it missed.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<HostEvent> {
-        self.events.subscribe()
+        self.handle.events()
     }
 
     /// What serves, always the latest: for whoever needs to know which plugins there are and when that changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<HostSnapshot> {
-        self.shared.snapshot.subscribe()
+        self.handle.watch()
     }
 
     /// Looks at the plugin directories, `plugins.toml` and its secrets now, and swaps what has changed. Returns at once:
     /// what comes of it is told by [`events`](Self::events).
     pub fn rescan(&self) {
-        self.supervisor.ask(Command::Look { completed: Vec::new() });
+        self.handle.rescan();
     }
 
     /// Serves the file `path`, which need not stand in a plugin directory, in every slot that its id belongs to. It stays
@@ -112,7 +106,7 @@ impl PluginHost {
     /// [`SwapError`]: the file is not usable, nobody wants its id, its constructor or its health check failed, another
     /// build came in between. The first slot's error, if there are several.
     pub async fn swap(&self, path: impl Into<PathBuf>) -> Result<Vec<Swapped>, SwapError> {
-        self.ask(|answer| Command::Swap { path: path.into(), answer }).await
+        self.handle.swap(path.into()).await
     }
 
     /// Looks again, and creates the plugin named `name` anew even if nothing has changed: a fresh mapping of its file, its
@@ -122,8 +116,7 @@ impl PluginHost {
     ///
     /// As [`swap`](Self::swap).
     pub async fn reload(&self, name: &str) -> Result<Swapped, SwapError> {
-        let name = name.to_owned();
-        self.ask(|answer| Command::Reload { name, answer }).await
+        self.handle.reload(name).await
     }
 
     /// Serves what served before the last swap, at once if that stands by (during probation), else by creating it anew.
@@ -133,17 +126,39 @@ impl PluginHost {
     ///
     /// [`SwapError::NothingToRollBackTo`]; or the predecessor could not be created.
     pub async fn rollback(&self, name: &str) -> Result<Swapped, SwapError> {
-        let name = name.to_owned();
-        self.ask(|answer| Command::RollBack { name, answer }).await
+        self.handle.rollback(name).await
     }
 
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, SwapError>>) -> Command,
-    ) -> Result<T, SwapError> {
-        let (answer, outcome) = oneshot::channel();
-        self.supervisor.ask(command(answer));
-        outcome.await.unwrap_or(Err(SwapError::ShuttingDown))
+    /// Lets the plugin directories decide again what serves under `name`, after a [`swap`](Self::swap) or a
+    /// [`rollback`](Self::rollback): what was rolled back by hand may then be tried again. Looks at once.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError::UnknownName`].
+    pub async fn unpin(&self, name: &str) -> Result<Unpinned, SwapError> {
+        self.handle.unpin(name).await
+    }
+
+    /// Lifts the quarantine of the plugin named `name`: its builds may be tried again, whatever stood against them. Looks at
+    /// once. Gives what was lifted.
+    ///
+    /// # Errors
+    ///
+    /// [`SwapError::UnknownName`].
+    pub async fn unquarantine(&self, name: &str) -> Result<Vec<Quarantined>, SwapError> {
+        self.handle.unquarantine(name).await
+    }
+
+    /// Whether every required plugin serves.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.handle.readiness()
+    }
+
+    /// Ready, with true, as soon as the host shows that it is at work; with false once it has ended. Not ready while it hangs:
+    /// for liveness probes, which bring a limit of their own.
+    pub async fn is_alive(&self) -> bool {
+        self.handle.is_alive().await
     }
 
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,
@@ -151,12 +166,6 @@ impl PluginHost {
     /// empty slots do. The whole takes about the limit `[host] shutdown` (default 25 s) at most. Called again, it gives the
     /// same report. Dropped half-way, it goes on without its caller.
     pub async fn shutdown(&self) -> ShutdownReport {
-        let (answer, report) = oneshot::channel();
-        self.supervisor.ask(Command::Shutdown { answer });
-        match report.await {
-            Ok(report) => report,
-            // It has ended before.
-            Err(_) => self.shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default(),
-        }
+        self.handle.shutdown().await
     }
 }

@@ -24,6 +24,7 @@
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | whether there is room for one more | `budget` |
+//! | what can be asked of a host | `handle` |
 //! | which thread keeps time | `housekeeping` |
 //! | who notices a plugin that blocks | `watchdog` |
 
@@ -46,6 +47,7 @@ pub mod error;
 mod events;
 pub mod find;
 mod gate;
+mod handle;
 mod heap;
 mod host;
 mod housekeeping;
@@ -76,5 +78,5 @@ pub use host::PluginHost;
 pub use preflight::{Preflight, preflight_child};
 pub use status::{
     BuildStatus, EndedPlugin, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus, Quarantined,
-    RefusedFile, Retry, ShutdownReport, SwapStatus, Swapped, Zombie,
+    Readiness, RefusedFile, Retry, ShutdownReport, SwapStatus, Swapped, Unpinned, Zombie,
 };

@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     hold: ArcSwapOption<Hold>,
     swap: Mutex<SwapStatus>,
     zombies: Mutex<Vec<Weak<Instance>>>,
+    /// Whether the host is not ready without it.
+    required: AtomicBool,
 }
 
 /// Why nothing serves.
@@ -77,7 +79,15 @@ impl Slot {
     pub(crate) fn new(name: &str, kind: &'static str, text: impl Into<String>) -> Self {
         let reason = Mutex::new(Reason { kind, text: text.into() });
         let (current, hold) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { name: name.into(), current, reason, hold, swap: Mutex::default(), zombies: Mutex::default() }
+        Self {
+            name: name.into(),
+            current,
+            reason,
+            hold,
+            swap: Mutex::default(),
+            zombies: Mutex::default(),
+            required: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -122,6 +132,15 @@ impl Slot {
 
     pub(crate) fn set_swap_status(&self, swap: SwapStatus) {
         *self.swap.lock().unwrap_or_else(PoisonError::into_inner) = swap;
+    }
+
+    /// Whether the host is not ready without it.
+    pub(crate) fn is_required(&self) -> bool {
+        self.required.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_required(&self, required: bool) {
+        self.required.store(required, Ordering::Relaxed);
     }
 
     /// Lists an instance as one that should have ended.

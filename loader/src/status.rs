@@ -36,6 +36,8 @@ pub struct HostStatus {
 pub struct PluginStatus {
     /// The name of the slot.
     pub name: String,
+    /// Whether the host is not ready without it.
+    pub required: bool,
     /// Whether an instance serves.
     pub serving: bool,
     /// Code and text of why none serves.
@@ -68,8 +70,10 @@ pub struct SwapStatus {
     pub refusals: u64,
     /// Whether the file of what serves has vanished.
     pub orphaned: bool,
-    /// Whether what serves was asked for by hand, against what the plugin directories have.
-    pub by_hand: bool,
+    /// The build that somebody asked for, by a swap or a rollback: it serves until the plugin directories have something
+    /// that they did not have then, or until [`PluginHost::unpin`](crate::PluginHost::unpin).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<BuildStatus>,
     /// Builds that are not tried again until their content or their configuration changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quarantine: Vec<Quarantined>,
@@ -93,6 +97,26 @@ pub struct Swapped {
     pub already: bool,
     /// How long the steps took.
     pub phases: Phases,
+}
+
+/// A pin was taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unpinned {
+    /// The build that was pinned; none if none was.
+    pub was: Option<BuildStatus>,
+    /// The builds that were rolled back by hand, which may be tried again now.
+    pub lifted: Vec<Quarantined>,
+}
+
+/// Whether a host has what it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Whether every required plugin serves.
+    pub ready: bool,
+    /// The required plugins that do not, and why.
+    pub missing: Vec<(String, String)>,
 }
 
 /// What serves at one moment, for whoever needs to know which plugins there are: see
@@ -282,7 +306,14 @@ impl PluginStatus {
             let reason = slot.reason();
             (reason.kind, reason.text)
         });
-        Self { name: slot.name().to_owned(), serving: instance.is_some(), reason, instance, swap: slot.swap_status() }
+        Self {
+            name: slot.name().to_owned(),
+            required: slot.is_required(),
+            serving: instance.is_some(),
+            reason,
+            instance,
+            swap: slot.swap_status(),
+        }
     }
 }
 

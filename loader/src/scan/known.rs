@@ -8,6 +8,7 @@ use semver::Version;
 
 use crate::error::LoadError;
 use crate::find::{self, Candidate, PluginFile};
+use crate::status::BuildStatus;
 use crate::verify::{Descriptor, Digest, ReadLimits, VerifiedImage, VerifyPolicy};
 
 /// A usable file as it was when it was judged. Cheap to clone; its bytes are not kept.
@@ -39,6 +40,11 @@ impl Known {
             version: find::version_of(image.path(), image.descriptor())?,
             descriptor: image.descriptor().clone(),
         })))
+    }
+
+    /// For people.
+    pub(crate) fn status(&self) -> BuildStatus {
+        BuildStatus { version: self.version.to_string(), digest: Some(self.digest), file: Some(self.path.clone()) }
     }
 
     /// Likewise, or, if the file is not what it was, its private copy.

@@ -71,7 +71,10 @@ impl Build {
     }
 
     pub(crate) fn status(&self) -> BuildStatus {
-        BuildStatus { version: self.version(), digest: self.key.digest, file: self.file() }
+        match &self.code {
+            Code::Linked(_) => BuildStatus { version: self.version(), digest: None, file: None },
+            Code::File(known) => known.status(),
+        }
     }
 }
 

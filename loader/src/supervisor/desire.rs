@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::build::{Build, Code, fingerprint};
 use super::run::{Done, Run};
-use super::seat::{ByHand, Seat, Waiter};
+use super::seat::{ByHand, ROLLED_BACK, Seat, Waiter};
 use super::wishes::{Looked, Wish};
 use super::{Answer, Command};
 use crate::error::{CreateError, LoadError, PluginFailure, SwapError};
@@ -17,7 +17,7 @@ use crate::events::HostEvent;
 use crate::find::Candidate as FoundFile;
 use crate::housekeeping;
 use crate::scan::{Known, Scan, choice};
-use crate::status::{RefusedFile, Swapped};
+use crate::status::{Quarantined, RefusedFile, Swapped, Unpinned};
 use crate::swap::Event;
 use crate::verify::Digest;
 use crate::watch::{Wake, Watcher};
@@ -228,14 +228,14 @@ impl Run {
 
     /// Reads a file that is to serve.
     pub(super) fn swap(&mut self, path: PathBuf, answer: Answer<Vec<Swapped>>) {
-        let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
+        let (limits, policy, of) = (self.means.limits.clone(), self.means.policy.clone(), path.clone());
         let job = housekeeping::run("mini-chat-read", move || {
             Known::new(&FoundFile::from_path(path).read(&limits)?.verify(&policy)?)
         });
         self.job(async move {
             match job.await {
                 Ok(known) => Done::Read(known, answer),
-                Err(_) => Done::Nothing,
+                Err(_) => Done::Read(Err(LoadError::OpenLost { path: of }), answer),
             }
         });
     }
@@ -297,13 +297,43 @@ impl Run {
             let _ = answer.send(Err(self.unknown(name)));
             return;
         };
-        let Some(key) = seat.machine.rollback_to().map(|build| build.key).filter(|_| seat.serves()) else {
+        let Some(build) = seat.machine.rollback_to().filter(|_| seat.serves()) else {
             let _ = answer.send(Err(SwapError::NothingToRollBackTo { name: name.to_owned() }));
             return;
         };
-        seat.waiters.push((key, answer));
-        seat.rollback_why = ("rolled-back", "it was rolled back by hand".to_owned());
+        let pinned = match &build.code {
+            Code::File(known) => Some(ByHand { known: known.clone(), instead_of: seat.offered }),
+            Code::Linked(_) => None,
+        };
+        seat.waiters.push((build.key, answer));
+        seat.rollback_why = (ROLLED_BACK, "it was rolled back by hand".to_owned());
         self.tell(name, Event::RollBack);
+        if let Some(seat) = self.seats.get_mut(name) {
+            seat.by_hand = pinned;
+        }
+    }
+
+    pub(super) fn unpin(&mut self, name: &str, answer: Answer<Unpinned>) {
+        let Some(seat) = self.seats.get_mut(name) else {
+            let _ = answer.send(Err(self.unknown(name)));
+            return;
+        };
+        let was = seat.by_hand.take().map(|by_hand| by_hand.known.status());
+        let lifted = seat.lift(|ban| ban.by_hand());
+        tracing::info!(plugin = name, "not pinned any more: the plugin directories decide");
+        let _ = answer.send(Ok(Unpinned { was, lifted }));
+        self.look(Vec::new());
+    }
+
+    pub(super) fn unquarantine(&mut self, name: &str, answer: Answer<Vec<Quarantined>>) {
+        let Some(seat) = self.seats.get_mut(name) else {
+            let _ = answer.send(Err(self.unknown(name)));
+            return;
+        };
+        let lifted = seat.lift(|_| true);
+        tracing::info!(plugin = name, builds = lifted.len(), "its quarantine is lifted");
+        let _ = answer.send(Ok(lifted));
+        self.look(Vec::new());
     }
 
     fn unknown(&self, name: &str) -> SwapError {

@@ -52,7 +52,7 @@ impl Run {
     fn check(&mut self, name: &str, build: Build) {
         let Some(seat) = self.seats.get_mut(name) else { return };
         seat.clock = Clock::start();
-        let kept = build.key.digest.and_then(|digest| seat.kept.get(&digest).cloned()).filter(|_| build.rollback);
+        let kept = build.key.digest.and_then(|digest| seat.kept.get(&digest).cloned());
         let generation = seat.last + 1;
         let (starter, name) = (self.means.starter.clone(), name.to_owned());
         let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());

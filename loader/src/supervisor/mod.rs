@@ -34,7 +34,7 @@ use crate::error::SwapError;
 use crate::open::turn;
 use crate::slot::Slot;
 use crate::start::Starter;
-use crate::status::{HostSnapshot, RefusedFile, ShutdownReport, Swapped};
+use crate::status::{HostSnapshot, Quarantined, RefusedFile, ShutdownReport, Swapped, Unpinned};
 use crate::verify::{ReadLimits, VerifyPolicy};
 pub(crate) use wishes::Sources;
 
@@ -82,6 +82,12 @@ pub(crate) enum Command {
     Reload { name: String, answer: Answer<Swapped> },
     /// Serve what served before.
     RollBack { name: String, answer: Answer<Swapped> },
+    /// Let the plugin directories decide again.
+    Unpin { name: String, answer: Answer<Unpinned> },
+    /// Try again what is in quarantine.
+    Unquarantine { name: String, answer: Answer<Vec<Quarantined>> },
+    /// Show that the supervisor is at work.
+    Ping { answer: oneshot::Sender<()> },
     /// A generation does worse than its predecessor.
     Tripped { name: String, number: u64, why: String },
     /// A generation has not ended its calls within its drain limit.
@@ -104,7 +110,7 @@ pub(crate) struct Means {
     pub(crate) watch: Option<Duration>,
 }
 
-/// A handle of the thread.
+/// The thread; it ends with this.
 pub(crate) struct Supervisor {
     commands: mpsc::UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
@@ -131,15 +137,15 @@ impl Supervisor {
         Ok(Self { commands, thread: Some(thread) })
     }
 
-    /// Asks; a supervisor that has ended drops the question.
-    pub(crate) fn ask(&self, command: Command) {
-        let _ = self.commands.send(command);
+    /// Where its questions go.
+    pub(crate) fn commands(&self) -> mpsc::UnboundedSender<Command> {
+        self.commands.clone()
     }
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.ask(Command::Abandon);
+        let _ = self.commands.send(Command::Abandon);
         if let Some(thread) = self.thread.take() {
             // It waits for nothing that can hang. A panic in it has been reported.
             let _ = thread.join();

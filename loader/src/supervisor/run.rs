@@ -149,6 +149,9 @@ impl Run {
             Command::Swap { path, answer } => self.swap(path, answer),
             Command::Reload { name, answer } => self.reload(&name, answer),
             Command::RollBack { name, answer } => self.roll_back(&name, answer),
+            Command::Unpin { name, answer } => self.unpin(&name, answer),
+            Command::Unquarantine { name, answer } => self.unquarantine(&name, answer),
+            Command::Ping { answer } => drop(answer.send(())),
             Command::Tripped { name, number, why } => self.tripped(&name, number, why),
             Command::DrainLimit { name, number, calls } => self.drain_limit(&name, number, calls),
             Command::Shutdown { answer } => self.shut_down(answer),
@@ -193,7 +196,7 @@ impl Run {
         });
         let settled = !self.first_look && self.seats.values().all(Seat::is_settled);
         if settled && let Some(answer) = self.settled.take() {
-            let failed = self.seats.iter().filter(|(_, seat)| seat.entry.required && !seat.disabled && !seat.serves());
+            let failed = self.seats.iter().filter(|(_, seat)| seat.is_required() && !seat.serves());
             let _ = answer.send(failed.map(|(name, seat)| (name.clone(), seat.slot.reason().text)).collect());
         }
     }

@@ -24,6 +24,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
+/// Kind of what stands against a build that was rolled back by hand.
+pub(super) const ROLLED_BACK: &str = "rolled-back";
+
 /// Who waits for what becomes of a build.
 pub(super) type Waiter = oneshot::Sender<Result<Swapped, SwapError>>;
 
@@ -44,6 +47,11 @@ impl Ban {
     /// Whether a build falls under it.
     pub(super) fn covers(&self, digest: Option<Digest>, settings: &[u8; 32]) -> bool {
         self.status.build.digest == digest && self.settings.as_ref().is_none_or(|banned| banned == settings)
+    }
+
+    /// Whether somebody wanted it.
+    pub(super) fn by_hand(&self) -> bool {
+        self.status.kind == ROLLED_BACK
     }
 }
 
@@ -154,13 +162,18 @@ impl Seat {
             waiters: Vec::new(),
             reload: None,
             complained: None,
-            rollback_why: ("rolled-back", String::new()),
+            rollback_why: (ROLLED_BACK, String::new()),
             vacate_why: ("disabled", String::new()),
         }
     }
 
     pub(super) fn serves(&self) -> bool {
         self.serving.is_some()
+    }
+
+    /// Whether the host is not ready without it.
+    pub(super) fn is_required(&self) -> bool {
+        self.entry.required && !self.disabled
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -171,6 +184,12 @@ impl Seat {
     pub(super) fn pardon(&mut self, digest: Option<Digest>) {
         self.bans.retain(|ban| ban.status.build.digest != digest);
         self.again = None;
+    }
+
+    /// Takes back what stands against builds, and gives what it was.
+    pub(super) fn lift(&mut self, which: impl Fn(&Ban) -> bool) -> Vec<Quarantined> {
+        self.again = None;
+        self.bans.extract_if(.., |ban| which(ban)).map(|ban| ban.status).collect()
     }
 
     pub(super) fn add_ban(&mut self, build: &Build, with_settings: bool, kind: &'static str, message: String) {
@@ -228,6 +247,7 @@ impl Seat {
             kind: again.kind,
             message: again.message.clone(),
         });
+        self.slot.set_required(self.is_required());
         self.slot.set_swap_status(SwapStatus {
             state: self.machine.phase().name(),
             candidate: self.machine.under_way().map(Build::status),
@@ -236,7 +256,7 @@ impl Seat {
             rollbacks: self.rollbacks,
             refusals: self.refusals,
             orphaned: self.orphaned,
-            by_hand: self.by_hand.is_some(),
+            pinned: self.by_hand.as_ref().map(|by_hand| by_hand.known.status()),
             quarantine: self.bans.iter().map(|ban| ban.status.clone()).collect(),
             retry,
             zombies: Vec::new(),

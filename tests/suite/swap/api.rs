@@ -26,7 +26,7 @@ fn a_file_from_anywhere_serves_until_the_directory_has_something_new() {
     assert_eq!((swapped.len(), swapped[0].generation, swapped[0].already), (1, 2, false));
     assert!(swapped[0].phases.create_us > 0 && swapped[0].phases.flip_ns > 0, "{swapped:?}");
     assert_eq!(world.build(), Ok(2));
-    assert!(world.status().swap.by_hand);
+    assert!(world.status().swap.pinned.is_some());
     let again = block_on(world.host.swap(&path)).expect("it serves");
     assert!(again[0].already && again[0].generation == 2, "{again:?}");
     world.host.rescan();
@@ -34,7 +34,7 @@ fn a_file_from_anywhere_serves_until_the_directory_has_something_new() {
     assert_eq!(world.build(), Ok(2), "a look does not take it back");
     world.drop_in(good(3));
     world.until_serves(3);
-    assert!(!world.status().swap.by_hand);
+    assert!(world.status().swap.pinned.is_none());
     world.end();
 }
 
@@ -70,10 +70,39 @@ fn a_rollback_on_probation_is_a_flip() {
     assert_eq!((back.generation, world.build()), (1, Ok(1)));
     world.until("it has ended", |event| matches!(event, HostEvent::Retired { generation: 2, .. }));
     world.host.rescan();
-    block_on(world.host.reload(ID)).expect_err("its file is the one that was rolled back");
+    assert!(world.status().swap.pinned.is_some());
+    assert_eq!(block_on(world.host.reload(ID)).expect("created anew from its private copy").generation, 3);
     assert_eq!(world.build(), Ok(1));
     world.drop_in(good(3));
     world.until_serves(3);
+    assert_eq!(world.status().swap.pinned, None, "there is something new");
+    world.end();
+}
+
+#[test]
+fn what_was_rolled_back_by_hand_serves_again_once_unpinned() {
+    let world = World::new(good(1));
+    world.drop_in(good(2));
+    world.until_serves(2);
+    block_on(world.host.rollback(ID)).expect("the first stands by");
+    let unpinned = block_on(world.host.unpin(ID)).expect("there is such a plugin");
+    assert!(unpinned.was.is_some_and(|build| build.digest.is_some()));
+    assert_eq!(unpinned.lifted.iter().map(|build| build.kind).collect::<Vec<_>>(), ["rolled-back"]);
+    world.until_serves(2);
+    assert_eq!(block_on(world.host.unpin("nobody")).expect_err("nobody has that name").kind(), "unknown-name");
+    world.end();
+}
+
+#[test]
+fn a_build_in_quarantine_is_tried_again_when_that_is_lifted() {
+    let mut world = World::new(good(1));
+    world.drop_in(bad(2, "create-permanent"));
+    world.until_refused("create-failed");
+    let refusals = world.status().swap.refusals;
+    let lifted = block_on(world.host.unquarantine(ID)).expect("there is such a plugin");
+    assert_eq!(lifted.iter().map(|build| build.kind).collect::<Vec<_>>(), ["create-failed"]);
+    eventually("it is refused again", || world.status().swap.refusals > refusals);
+    assert_eq!(world.build(), Ok(1));
     world.end();
 }
 

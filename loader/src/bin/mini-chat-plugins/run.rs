@@ -20,8 +20,9 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     logs::start("info", output)?;
     must_exist(&args.plugins)?;
     let mut builder = args.files.host().on_failure(args.on_failure.into());
-    if let Some(config) = args.files.load()? {
-        builder = builder.config(config);
+    if let Some(config) = &args.files.config {
+        // By its path, so that it is read again when it changes.
+        builder = builder.config_file(config);
     }
     for directory in &args.plugins {
         builder = builder.plugins(directory);

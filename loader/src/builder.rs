@@ -18,6 +18,7 @@ use crate::process_state::ProcessState;
 use crate::scan::Scanner;
 use crate::services::HostIdentity;
 use crate::start::{Starter, state_directory};
+use crate::state::{Memory, StateDirChoice};
 use crate::status::HostStatus;
 use crate::supervisor::{Means, Shared, Sources, Supervisor};
 use crate::verify::{ReadLimits, VerifyPolicy};
@@ -52,6 +53,7 @@ pub struct PluginHostBuilder {
     preflight: Option<Preflight>,
     preflight_memory: Option<u64>,
     max_images: Option<u32>,
+    state_dir: StateDirChoice,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl PluginHostBuilder {
             preflight: None,
             preflight_memory: None,
             max_images: None,
+            state_dir: StateDirChoice::default(),
         }
     }
 
@@ -179,6 +182,14 @@ impl PluginHostBuilder {
         self
     }
 
+    /// Where the host keeps what it must know after a restart: the last good builds and configuration, and what must not be
+    /// tried again. Default: [`StateDirChoice::Automatic`]. Without one, or if it cannot be written to, the host serves
+    /// nevertheless, and warns.
+    pub fn state_dir(mut self, choice: StateDirChoice) -> Self {
+        self.state_dir = choice;
+        self
+    }
+
     /// Builds the host and starts its plugins, all at once. Runs under any executor: everything that blocks is done on
     /// threads of the loader's own.
     ///
@@ -208,16 +219,26 @@ impl PluginHostBuilder {
             preflight,
             preflight_memory,
             max_images,
+            state_dir,
         } = self;
         let config_file = match &config {
             ConfigSource::File(path) => Some(path.clone()),
             ConfigSource::None | ConfigSource::Value(_) => None,
         };
+        let mut memory = job(move || Memory::open(state_dir)).await?;
+        let mut config_refused = None;
         let config = match config {
             ConfigSource::None => None,
             ConfigSource::Value(config) => Some(*config),
-            ConfigSource::File(path) => Some(job(move || PluginsConfig::load(&path)).await??),
+            ConfigSource::File(path) => {
+                let read = job(move || (memory.read_config(&path), memory)).await?;
+                memory = read.1;
+                let (config, refused) = read.0?;
+                config_refused = refused;
+                Some(config)
+            }
         };
+        let accepted = config.as_ref().filter(|_| config_file.is_some()).map(|config| Arc::clone(&config.origin));
         let (section, configured) = match config {
             Some(config) => (config.host, config.plugins),
             None => (HostSection::default(), Vec::new()),
@@ -225,17 +246,19 @@ impl PluginHostBuilder {
         policy.allow_needed.extend(section.allow_needed.iter().cloned());
         limits.ownership.trusted_uids.extend(&section.trusted_uids);
         let scanner = Scanner::new(directories.clone(), files.clone(), limits.clone(), policy.clone());
-        let sources = Sources { scanner, directories, files, config_file, configured, entries, linked };
+        let sources =
+            Sources { scanner, directories, files, config_file, configured, accepted, config_refused, entries, linked };
         sources.all()?;
         let choice = image_dir
             .or_else(|| section.image_dir.clone().map(ImageDirChoice::Explicit))
             .unwrap_or(ImageDirChoice::Automatic);
         let image_dir = Arc::new(job(move || ImageDir::open(choice)).await??);
         let preflight = preflight.unwrap_or(if section.preflight { Preflight::Automatic } else { Preflight::Off });
-        let memory = preflight_memory.unwrap_or(u64::from(section.preflight_memory) << 20);
-        let preflighter = Preflighter::new(&preflight, memory);
+        let most_memory = preflight_memory.unwrap_or(u64::from(section.preflight_memory) << 20);
+        let preflighter = Preflighter::new(&preflight, most_memory);
         if !sources.directories.is_empty() || !sources.files.is_empty() {
             preflighter.warn_if_missing(&preflight);
+            memory.warn_if_missing();
         }
         let max_images = max_images.unwrap_or(section.max_images);
         let starter = Starter {
@@ -251,6 +274,9 @@ impl PluginHostBuilder {
         turn::prepare_thread();
         let before = ProcessState::now();
         let (shared, events) = (Arc::new(Shared::new(max_images)), starter.events.clone());
+        let (of_images, judged) = (limits.clone(), policy.clone());
+        let memory = job(move || memory.with_pinned(&of_images, &judged)).await?;
+        let (remembered, keeper) = memory.keep(&shared)?;
         let means = Means {
             starter,
             shared: Arc::clone(&shared),
@@ -258,9 +284,10 @@ impl PluginHostBuilder {
             policy,
             shutdown: section.shutdown,
             watch: watch.unwrap_or(section.watch).then_some(section.rescan),
+            keeper,
         };
         let (settled, failures) = oneshot::channel();
-        let supervisor = Supervisor::start(means, sources, settled)?;
+        let supervisor = Supervisor::start(means, remembered, sources, settled)?;
         let host = PluginHost::new(supervisor, shared, events);
         let lost = || BuildError::Thread(std::io::Error::other("the supervisor's thread was lost"));
         let failures = failures.await.map_err(|_| lost())?;

@@ -61,6 +61,19 @@ pub enum HostEvent {
         /// In how many milliseconds it is tried again; none: not before its content or its configuration changes.
         retry_in_ms: Option<u64>,
     },
+    /// Nothing that the plugin directories have can serve: the last good build, out of the state directory, serves.
+    FellBack {
+        /// The name of the slot.
+        plugin: String,
+        /// The generation that serves.
+        generation: u64,
+        /// The plugin's version.
+        version: String,
+        /// Digest of its file.
+        digest: Option<Digest>,
+        /// Why.
+        why: String,
+    },
     /// A generation on probation did worse than its predecessor, which serves again.
     RolledBack {
         /// The name of the slot.

@@ -38,6 +38,8 @@ impl Handle {
             plugins: slots.values().map(|slot| PluginStatus::of(slot)).collect(),
             refused_files: self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             images: budget::headroom(self.shared.max_images),
+            config_refused: self.shared.config_refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            state: self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

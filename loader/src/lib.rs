@@ -18,6 +18,7 @@
 //! | which plugins with which settings | [`config`] |
 //! | what serves, and what replaces it when | `supervisor`; its rules `swap` |
 //! | what stands in the plugin directories, and when to look | `scan`, `watch` |
+//! | what a host knows of its last life | `state` |
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
 //! | who may still use an instance that ends | `gate` |
@@ -62,6 +63,7 @@ mod scan;
 mod services;
 mod slot;
 mod start;
+mod state;
 mod status;
 mod supervisor;
 mod swap;
@@ -76,7 +78,8 @@ pub use call::CallOptions;
 pub use events::{HostEvent, Phases};
 pub use host::PluginHost;
 pub use preflight::{Preflight, preflight_child};
+pub use state::StateDirChoice;
 pub use status::{
     BuildStatus, EndedPlugin, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus, Quarantined,
-    Readiness, RefusedFile, Retry, ShutdownReport, SwapStatus, Swapped, Unpinned, Zombie,
+    Readiness, RefusedFile, Retry, ShutdownReport, StateStatus, SwapStatus, Swapped, Unpinned, Zombie,
 };

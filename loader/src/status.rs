@@ -1,5 +1,6 @@
 //! What a host says of itself: [`HostStatus`], and how it ended: [`ShutdownReport`].
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +29,22 @@ pub struct HostStatus {
     pub refused_files: Vec<RefusedFile>,
     /// What is left for libraries in this process.
     pub images: Headroom,
+    /// Why `plugins.toml` as it is now is not what is in force; none if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_refused: Option<String>,
+    /// What a restart would know.
+    pub state: StateStatus,
+}
+
+/// What a restart of the host would know of its life.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StateStatus {
+    /// The state directory; none if there is none.
+    pub dir: Option<PathBuf>,
+    /// Why there is none, or why it could not be written to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// One slot.
@@ -70,6 +87,9 @@ pub struct SwapStatus {
     pub refusals: u64,
     /// Whether the file of what serves has vanished.
     pub orphaned: bool,
+    /// Why the last good build, out of the state directory, serves and not what the plugin directories have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<String>,
     /// The build that somebody asked for, by a swap or a rollback: it serves until the plugin directories have something
     /// that they did not have then, or until [`PluginHost::unpin`](crate::PluginHost::unpin).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,7 +226,7 @@ pub struct Quarantined {
     #[serde(flatten)]
     pub build: BuildStatus,
     /// A stable code.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// For people.
     pub message: String,
 }

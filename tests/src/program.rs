@@ -20,7 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(plugins::program());
     command.args(arguments);
-    for variable in ["MINI_CHAT_LOG", "RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "STATE_DIRECTORY"] {
+    for variable in [
+        "MINI_CHAT_LOG",
+        "RUST_LOG",
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "STATE_DIRECTORY",
+        "MINI_CHAT_STATE_DIR",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -156,7 +164,23 @@ impl Running {
     /// # Panics
     ///
     /// If a signal ends it.
-    pub fn end(mut self) -> (i32, Vec<String>, Vec<String>) {
+    pub fn end(self) -> (i32, Vec<String>, Vec<String>) {
+        let (status, stdout, stderr) = self.rest();
+        (code(status), stdout, stderr)
+    }
+
+    /// Waits until a signal has ended it: the signal, and the lines of stderr that nobody has read.
+    ///
+    /// # Panics
+    ///
+    /// If it ends otherwise.
+    #[must_use]
+    pub fn until_killed(self) -> (i32, Vec<String>) {
+        let (status, _, stderr) = self.rest();
+        (status.signal().unwrap_or_else(|| panic!("{status}: {stderr:#?}")), stderr)
+    }
+
+    fn rest(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
         drop(self.child.stdin.take());
         let rest = |receiver: &Receiver<String>| {
             let mut lines = Vec::new();
@@ -169,7 +193,7 @@ impl Running {
             }
         };
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
-        (code(self.child.wait().expect("it ends")), stdout, stderr)
+        (self.child.wait().expect("it ends"), stdout, stderr)
     }
 }
 

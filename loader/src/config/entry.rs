@@ -1,12 +1,14 @@
 //! `[plugins.NAME]`: one plugin instance.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use semver::Version;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::limits::{self, Limits};
+use super::origin::Origin;
 use super::probation::{self, Probation};
 use super::section::{self, Section};
 use super::source::Report;
@@ -99,6 +101,8 @@ pub struct PluginEntry {
     pub probation: Probation,
     /// Its own configuration.
     pub config: ConfigTable,
+    /// The file that it stands in; none if it is from code.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 impl PluginEntry {
@@ -120,6 +124,7 @@ impl PluginEntry {
             limits: Limits::default(),
             probation: Probation::default(),
             config: ConfigTable::empty().for_plugin(&name),
+            origin: None,
             name,
         }
     }
@@ -192,6 +197,7 @@ impl PluginEntry {
             limits,
             probation,
             config: read_config(report, base, &section),
+            origin: None,
         })
     }
 }

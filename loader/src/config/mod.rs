@@ -15,6 +15,7 @@
 //! | `entry.rs` | `[plugins.NAME]` |
 //! | `limits.rs` | `[plugins.NAME.limits]` |
 //! | `probation.rs` | `[plugins.NAME.probation]` |
+//! | `origin.rs` | keeps the text |
 //! | `table.rs`, `node.rs` | `[plugins.NAME.config]` |
 //! | `secret.rs`, `resolved.rs` | the secrets that a config table refers to |
 //! | `source.rs`, `section.rs`, `key_path.rs`, `names.rs` | places, typed access, key paths, names |
@@ -25,6 +26,7 @@ mod key_path;
 mod limits;
 mod names;
 mod node;
+mod origin;
 mod probation;
 mod resolved;
 mod secret;
@@ -37,6 +39,7 @@ mod tests;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::DeTable;
@@ -45,6 +48,7 @@ pub use entry::{ExecutionMode, PluginEntry};
 pub use host::HostSection;
 pub use limits::{Limits, MAX_LIMIT};
 pub(crate) use names::{is_instance_name, nearest};
+pub(crate) use origin::Origin;
 pub use probation::Probation;
 pub use resolved::ResolvedConfig;
 pub use secret::{MAX_SECRET, ProcessSecrets, SecretSource};
@@ -70,6 +74,7 @@ pub struct PluginsConfig {
     pub host: HostSection,
     /// The plugins, disabled ones too, in the order of the file.
     pub plugins: Vec<PluginEntry>,
+    pub(crate) origin: Arc<Origin>,
 }
 
 impl PluginsConfig {
@@ -88,7 +93,7 @@ impl PluginsConfig {
         // Made absolute now: a secret is read again long after start, when the current directory may be another one.
         let absolute = std::path::absolute(path).map_err(failed)?;
         match std::str::from_utf8(&bytes) {
-            Ok(text) => Self::parse_in(path, directory(&absolute), text),
+            Ok(text) => Self::parse_in(path, &absolute, text),
             Err(error) => Err(not_utf8(path, &bytes[..error.valid_up_to()])),
         }
     }
@@ -98,11 +103,17 @@ impl PluginsConfig {
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        Self::parse_in(path, directory(path), text)
+        Self::parse_in(path, path, text)
     }
 
-    fn parse_in(path: &Path, base: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// What was once read from the file `absolute`.
+    pub(crate) fn restore(absolute: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::parse_in(absolute, absolute, text)
+    }
+
+    fn parse_in(path: &Path, absolute: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut report = Report::new(path, text);
+        let base = directory(absolute);
         let (mut host, mut plugins) = (HostSection::default(), Vec::new());
         if let Some(document) = report.toml() {
             let top = Section::new(document.get_ref(), 0, String::new(), KEYS);
@@ -117,7 +128,11 @@ impl PluginsConfig {
             }
         }
         report.finish()?;
-        Ok(Self { path: path.to_path_buf(), host, plugins })
+        let origin = Arc::new(Origin::new(absolute, text));
+        for entry in &mut plugins {
+            entry.origin = Some(Arc::clone(&origin));
+        }
+        Ok(Self { path: path.to_path_buf(), host, plugins, origin })
     }
 
     /// The files that hold the secrets of all plugins, sorted, each once; for whoever watches them.

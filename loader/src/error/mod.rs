@@ -7,6 +7,7 @@
 //! | what a candidate did to its trial process | [`PreflightError`] |
 //! | `plugins.toml` | [`ConfigError`] |
 //! | the place for private copies | [`ImageDirError`] |
+//! | the memory of the host's last life | [`StateDirError`] |
 //! | the host as a whole | [`BuildError`], [`PluginFailure`] |
 //! | a swap that was asked for | [`SwapError`] |
 
@@ -16,6 +17,7 @@ mod host;
 mod image_dir;
 mod load;
 mod preflight;
+mod state_dir;
 mod swap;
 
 pub use config::{ConfigError, ConfigProblem, ProblemKind};
@@ -25,4 +27,5 @@ pub use host::{BuildError, PluginFailure};
 pub use image_dir::{ImageDirError, ImageDirProblem};
 pub use load::LoadError;
 pub use preflight::{PreflightError, PreflightStage};
+pub use state_dir::StateDirError;
 pub use swap::SwapError;

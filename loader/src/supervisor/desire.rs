@@ -26,6 +26,7 @@ impl Run {
     /// A look is over.
     pub(super) fn looked(&mut self, looked: Looked) {
         let Looked { sources, scan, wishes, refused } = looked;
+        self.accepted.clone_from(&sources.accepted);
         self.complain(refused);
         self.report_files(&scan);
         let targets = sources.targets();
@@ -67,6 +68,7 @@ impl Run {
         if refused.is_none() && self.complained.is_some() {
             tracing::info!("the configuration is accepted again");
         }
+        *self.means.shared.config_refused.lock().unwrap_or_else(PoisonError::into_inner) = refused.clone();
         self.complained = refused;
     }
 
@@ -87,9 +89,12 @@ impl Run {
             if !self.seats.contains_key(name) {
                 let slot = self.means.shared.slot(name);
                 slot.because("starting", "it is being started");
-                self.seats.insert(name.clone(), Seat::new(slot, Arc::clone(&wish.entry)));
+                let mut seat = Seat::new(slot, Arc::clone(&wish.entry));
+                self.remember(name, &mut seat);
+                self.seats.insert(name.clone(), seat);
             }
         }
+        self.remember_unlisted(&wishes, scan);
         for name in self.seats.keys().cloned().collect::<Vec<_>>() {
             match wishes.remove(&name) {
                 None => self.not_wished(&name, scan),
@@ -104,7 +109,7 @@ impl Run {
         let Some(seat) = self.seats.get_mut(name) else { return };
         if seat.listed {
             self.disable(name, "removed", "it is no longer in plugins.toml");
-        } else if !scan.held.contains(&seat.entry.library) {
+        } else if !seat.memory.serves_last_good() && !scan.held.contains(&seat.entry.library) {
             self.orphan(name);
         }
     }
@@ -173,8 +178,9 @@ impl Run {
         if seat.complained.as_ref() != Some(&message) {
             tracing::error!(plugin = name, kind = failure.kind(), "configuration refused: {message}");
             self.means.starter.events.send(HostEvent::ConfigRefused { message: message.clone() });
-            seat.complained = Some(message);
+            seat.complained = Some(message.clone());
         }
+        self.fall_back(name, None, &message);
     }
 
     /// No file of its id can be used.
@@ -200,8 +206,12 @@ impl Run {
             let text = with_refused(&failure, &scan.refused);
             if seat.slot.reason().text != text {
                 tracing::error!(plugin = name, kind = failure.kind(), "plugin does not serve: {failure}");
-                seat.slot.because(failure.kind(), text);
+                seat.slot.because(failure.kind(), text.clone());
             }
+            self.fall_back(name, None, &text);
+        } else if seat.is_settled() {
+            let why = seat.why_not();
+            self.fall_back(name, None, &why);
         }
     }
 

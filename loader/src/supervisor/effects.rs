@@ -101,7 +101,8 @@ impl Run {
             sources.scanner.forget(path);
         }
         let Some(seat) = self.seats.get_mut(name) else { return };
-        let retry = seat.note_failure(build, failure);
+        let was_good = seat.memory.was_refused(build);
+        let retry = if was_good { None } else { seat.note_failure(build, failure) };
         seat.refusals += 1;
         let (kind, message) = (failure.kind(), failure.to_string());
         if seat.serves() {
@@ -123,6 +124,9 @@ impl Run {
         if let Some(wait) = retry {
             self.later(after(wait), Done::Due(name.to_owned(), build.key));
         }
+        if !was_good {
+            self.fall_back(name, Some(build.key), &failure.to_string());
+        }
     }
 
     fn create(&mut self, name: &str, build: Build) {
@@ -130,8 +134,10 @@ impl Run {
         let Some(prepared) = seat.take_prepared(&build) else { return self.tell(name, Event::Failed(build)) };
         let number = seat.next_number();
         let predecessor = seat.instance().filter(|_| build.key.digest.is_some());
+        let marked = self.mark(name, &build);
         let name = name.to_owned();
         self.job(async move {
+            marked.await;
             let hint = match predecessor {
                 Some(predecessor) => hint(&predecessor).await,
                 None => None,
@@ -147,8 +153,11 @@ impl Run {
             return self.tell(name, Event::Failed(build));
         };
         let number = seat.next_number();
-        let (slot, name) = (Arc::clone(&seat.slot), name.to_owned());
+        let slot = Arc::clone(&seat.slot);
+        let marked = self.mark(name, &build);
+        let name = name.to_owned();
         self.job(async move {
+            marked.await;
             let outcome = handover(&starter, &slot, &predecessor, prepared, &build, number).await;
             Done::Created(name, build, number, outcome)
         });
@@ -239,6 +248,7 @@ impl Run {
             probation,
             phases,
         });
+        self.served(name, number, is_new);
     }
 
     fn begin_trial(&mut self, name: &str, number: Number) {
@@ -258,6 +268,7 @@ impl Run {
         made.instance.trust();
         tracing::info!(plugin = name, generation = number, "its probation has ended well");
         self.means.starter.events.send(HostEvent::Proven { plugin: name.to_owned(), generation: number });
+        self.is_good(name, number);
     }
 
     pub(super) fn tripped(&mut self, name: &str, number: Number, why: String) {
@@ -279,6 +290,7 @@ impl Run {
             .or(seat.machine.serving())
             .is_some_and(|good| good.key.digest == build.key.digest && good.key.settings != build.key.settings);
         seat.add_ban(&build, same, kind, why.clone());
+        seat.memory.unmark(&build);
         seat.rollbacks += 1;
         seat.by_hand = None;
         tracing::error!(plugin = name, generation = number, version = build.version(), "rolled back: {why}");

@@ -30,7 +30,8 @@ impl Run {
     /// Ends a generation: drain, shutdown hook, close.
     pub(super) fn end(&mut self, name: &str, number: Number) {
         let Some(seat) = self.seats.get_mut(name) else { return };
-        let Some(Made { instance, .. }) = seat.made.remove(&number) else { return };
+        let Some(Made { instance, build }) = seat.made.remove(&number) else { return };
+        seat.memory.unmark(&build);
         instance.trust();
         let drain = instance.settings.limits.drain;
         let (drain_until, end_by) = match &self.ending {
@@ -79,6 +80,8 @@ impl Run {
         self.ending = Some(Ending { by, report: Vec::new(), answers: vec![answer], late: false });
         for name in self.seats.keys().cloned().collect::<Vec<_>>() {
             if let Some(seat) = self.seats.get_mut(&name) {
+                // It ends in order: what was on trial is not to blame for the end.
+                seat.memory.forget_mark();
                 seat.vacate_why = ("shut-down", "the host has been shut down".to_owned());
                 if !seat.serves() && !seat.disabled {
                     seat.slot.because("shut-down", "the host has been shut down");
@@ -90,6 +93,12 @@ impl Run {
             self.tell(&name, Event::Shutdown);
         }
         self.later(by + MARGIN, Done::Late);
+        self.persist_last();
+    }
+
+    /// What a restart must know is on the disk, or cannot be.
+    pub(super) fn kept(&mut self) {
+        self.ends -= 1;
     }
 
     pub(super) fn late(&mut self) {
@@ -116,7 +125,9 @@ impl Run {
     }
 
     /// The host is gone, without a shutdown.
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(mut self) {
+        self.seats.values_mut().for_each(|seat| seat.memory.forget_mark());
+        self.persist();
         for seat in self.seats.values() {
             let Some(instance) = seat.slot.vacate("host-gone", "the host is gone") else { continue };
             seat.slot.release();

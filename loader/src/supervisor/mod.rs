@@ -12,12 +12,14 @@
 //! | `run.rs` | the loop: commands and jobs |
 //! | `desire.rs` | from a look to offers |
 //! | `effects.rs` | what the machine asks for |
+//! | `memory.rs` | what a restart must know, and what it makes of it |
 //! | `end.rs` | shutdown |
 
 mod build;
 mod desire;
 mod effects;
 mod end;
+mod memory;
 mod run;
 mod seat;
 mod wishes;
@@ -34,7 +36,8 @@ use crate::error::SwapError;
 use crate::open::turn;
 use crate::slot::Slot;
 use crate::start::Starter;
-use crate::status::{HostSnapshot, Quarantined, RefusedFile, ShutdownReport, Swapped, Unpinned};
+use crate::state::{Keeper, Remembered};
+use crate::status::{HostSnapshot, Quarantined, RefusedFile, ShutdownReport, StateStatus, Swapped, Unpinned};
 use crate::verify::{ReadLimits, VerifyPolicy};
 pub(crate) use wishes::Sources;
 
@@ -45,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) snapshot: watch::Sender<HostSnapshot>,
     /// How it ended; set before anybody is told.
     pub(crate) report: Mutex<Option<ShutdownReport>>,
+    /// Why the configuration is not what `plugins.toml` says.
+    pub(crate) config_refused: Mutex<Option<String>>,
+    pub(crate) state: Mutex<StateStatus>,
     /// Libraries that may be mapped in this process.
     pub(crate) max_images: u32,
 }
@@ -52,7 +58,23 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(max_images: u32) -> Self {
         let snapshot = watch::Sender::new(HostSnapshot::default());
-        Self { slots: RwLock::default(), refused: Mutex::default(), snapshot, report: Mutex::default(), max_images }
+        Self {
+            slots: RwLock::default(),
+            refused: Mutex::default(),
+            snapshot,
+            report: Mutex::default(),
+            config_refused: Mutex::default(),
+            state: Mutex::default(),
+            max_images,
+        }
+    }
+
+    pub(crate) fn state_dir(&self, dir: Option<PathBuf>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).dir = dir;
+    }
+
+    pub(crate) fn state_problem(&self, problem: Option<String>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).problem = problem;
     }
 
     /// The slot of a name, which exists from now on.
@@ -108,6 +130,8 @@ pub(crate) struct Means {
     pub(crate) shutdown: Duration,
     /// Whether directories and files are watched, and how often they are looked at in any case.
     pub(crate) watch: Option<Duration>,
+    /// Writes down what a restart must know.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// The thread; it ends with this.
@@ -121,6 +145,7 @@ impl Supervisor {
     /// and reasons of the required ones that do not.
     pub(crate) fn start(
         means: Means,
+        remembered: Remembered,
         sources: Sources,
         settled: oneshot::Sender<Vec<(String, String)>>,
     ) -> std::io::Result<Self> {
@@ -130,7 +155,7 @@ impl Supervisor {
         let thread = std::thread::Builder::new().name("mini-chat-supervisor".to_owned()).spawn(move || {
             tracing::dispatcher::with_default(&dispatch, || {
                 turn::prepare_thread();
-                let run = run::Run::new(means, own, settled);
+                let run = run::Run::new(means, remembered, own, settled);
                 futures_executor::block_on(run.run(sources, receiver));
             });
         })?;

@@ -16,11 +16,13 @@ use super::end::Ending;
 use super::seat::Seat;
 use super::wishes::{Looked, Sources};
 use super::{Answer, Command, Means};
+use crate::config::Origin;
 use crate::error::{LoadError, PluginFailure};
 use crate::housekeeping;
 use crate::instance::{Ended, Instance};
 use crate::scan::Known;
 use crate::start::Prepared;
+use crate::state::{Kept, Remembered};
 use crate::status::{HostSnapshot, PluginSnapshot, Swapped};
 use crate::swap::{Event, Number};
 use crate::watch::Watcher;
@@ -39,6 +41,10 @@ pub(super) enum Done {
     Settled,
     /// A build may be tried again.
     Due(String, Key),
+    /// The last good build of a slot, and why it is to serve; or why it cannot.
+    Recovered(String, Result<Box<(Build, String)>, String>),
+    /// What a restart must know is written, or is not.
+    Kept,
     /// A shutdown has taken longer than it may.
     Late,
     /// Nothing more is to be done about it.
@@ -61,6 +67,12 @@ impl From<PluginFailure> for Failed {
 /// The supervisor at work.
 pub(super) struct Run {
     pub(super) means: Means,
+    /// What was kept of plugins that are not here now.
+    pub(super) absent: BTreeMap<String, Kept>,
+    /// What they are pinned to.
+    pub(super) pinned: BTreeMap<String, Known>,
+    /// The configuration that was last accepted.
+    pub(super) accepted: Option<Arc<Origin>>,
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) seats: BTreeMap<String, Seat>,
@@ -81,11 +93,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(
         means: Means,
+        remembered: Remembered,
         commands: mpsc::UnboundedSender<Command>,
         settled: oneshot::Sender<Vec<(String, String)>>,
     ) -> Self {
         Self {
             means,
+            absent: remembered.record.plugins,
+            pinned: remembered.pinned,
+            accepted: None,
             commands,
             jobs: FuturesUnordered::new(),
             seats: BTreeMap::new(),
@@ -110,6 +126,7 @@ impl Run {
                 Next::Done(done) => self.done(*done),
             }
             self.publish();
+            self.persist();
             if self.is_ended() {
                 return self.finish();
             }
@@ -171,7 +188,10 @@ impl Run {
             Done::Checked(name, build, outcome) => self.checked(&name, build, outcome),
             Done::Created(name, build, number, outcome) => self.created(&name, build, number, outcome),
             Done::Ended(name, number, ended) => self.ended(&name, number, ended),
-            Done::ProbationOver(name, number) => self.tell(&name, Event::ProbationOver(number)),
+            Done::ProbationOver(name, number) => {
+                self.tell(&name, Event::ProbationOver(number));
+                self.is_good(&name, number);
+            }
             Done::Settled => self.look(Vec::new()),
             Done::Due(name, key) => {
                 if let Some(seat) = self.seats.get_mut(&name) {
@@ -179,6 +199,8 @@ impl Run {
                     self.look(Vec::new());
                 }
             }
+            Done::Recovered(name, recovered) => self.recovered(&name, recovered),
+            Done::Kept => self.kept(),
             Done::Late => self.late(),
             Done::Nothing => {}
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::build::{Build, Key};
+use super::memory::SeatMemory;
 use crate::config::{PluginEntry, ResolvedConfig};
 use crate::error::{PluginFailure, Remedy, SwapError};
 use crate::events::Phases;
@@ -39,8 +40,10 @@ pub(super) struct Made {
 /// A build that is not tried.
 pub(super) struct Ban {
     /// Only with these settings; none: with whatever settings.
-    settings: Option<[u8; 32]>,
-    status: Quarantined,
+    pub(super) settings: Option<[u8; 32]>,
+    pub(super) status: Quarantined,
+    /// It served and was taken back: what comes after a restart must know.
+    pub(super) served: bool,
 }
 
 impl Ban {
@@ -128,6 +131,8 @@ pub(super) struct Seat {
     pub(super) reload: Option<Waiter>,
     /// The last complaint about its configuration, so that it is made once.
     pub(super) complained: Option<String>,
+    /// What was last found good, and what a restart must know of what was not.
+    pub(super) memory: SeatMemory,
     /// Why the next rollback is made.
     pub(super) rollback_why: (&'static str, String),
     /// Why the slot is vacated next.
@@ -162,6 +167,7 @@ impl Seat {
             waiters: Vec::new(),
             reload: None,
             complained: None,
+            memory: SeatMemory::default(),
             rollback_why: (ROLLED_BACK, String::new()),
             vacate_why: ("disabled", String::new()),
         }
@@ -177,7 +183,7 @@ impl Seat {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.machine.under_way().is_none()
+        self.machine.under_way().is_none() && !self.memory.recovering
     }
 
     /// Forgets what stood against this content.
@@ -194,8 +200,15 @@ impl Seat {
 
     pub(super) fn add_ban(&mut self, build: &Build, with_settings: bool, kind: &'static str, message: String) {
         let settings = with_settings.then_some(build.key.settings);
-        self.bans.retain(|ban| ban.status.build.digest != build.key.digest || ban.settings != settings);
-        self.bans.push(Ban { settings, status: Quarantined { build: build.status(), kind, message } });
+        let served = self.made.values().any(|made| made.build.key == build.key);
+        let status = Quarantined { build: build.status(), kind: kind.into(), message };
+        self.bar(Ban { settings, status, served });
+    }
+
+    /// Takes the place of what stood against the same.
+    pub(super) fn bar(&mut self, ban: Ban) {
+        self.bans.retain(|old| old.status.build.digest != ban.status.build.digest || old.settings != ban.settings);
+        self.bans.push(ban);
     }
 
     /// Notes that a build has failed. Gives how long to wait before it is tried again, if it is to be.
@@ -257,6 +270,7 @@ impl Seat {
             refusals: self.refusals,
             orphaned: self.orphaned,
             pinned: self.by_hand.as_ref().map(|by_hand| by_hand.known.status()),
+            last_good: self.memory.stands_in(self.machine.serving()).map(str::to_owned),
             quarantine: self.bans.iter().map(|ban| ban.status.clone()).collect(),
             retry,
             zombies: Vec::new(),

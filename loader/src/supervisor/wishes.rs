@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mini_chat_plugin_sdk::InProcessPlugin;
 
-use crate::config::{self, PluginEntry, PluginsConfig, ProcessSecrets, ResolvedConfig};
+use crate::config::{self, Origin, PluginEntry, PluginsConfig, ProcessSecrets, ResolvedConfig};
 use crate::error::{BuildError, ConfigError};
 use crate::scan::{Scan, Scanner};
 use crate::watch::Targets;
@@ -25,6 +25,10 @@ pub(crate) struct Sources {
     pub(crate) config_file: Option<PathBuf>,
     /// The entries of a configuration, as last read.
     pub(crate) configured: Vec<PluginEntry>,
+    /// The file that they were read from, as it was.
+    pub(crate) accepted: Option<Arc<Origin>>,
+    /// Why a start has used what was accepted before.
+    pub(crate) config_refused: Option<String>,
     /// Entries from code.
     pub(crate) entries: Vec<PluginEntry>,
     pub(crate) linked: Vec<(String, InProcessPlugin)>,
@@ -55,7 +59,7 @@ impl Sources {
     /// Looks at the files and the configuration. Blocks on the disk.
     pub(crate) fn look(mut self, first: bool, completed: &[PathBuf]) -> Looked {
         let scan = if first { self.scanner.first(SETTLING) } else { self.scanner.scan(completed) };
-        let refused = if first { None } else { self.read_config().err() };
+        let refused = if first { self.config_refused.take() } else { self.read_config().err() };
         let mut entries = self.all().unwrap_or_default();
         let listed = entries.len();
         add_unlisted(&mut entries, &scan, first);
@@ -72,10 +76,16 @@ impl Sources {
         let Some(path) = &self.config_file else { return Ok(()) };
         let config = PluginsConfig::load(path).map_err(|error| error.to_string())?;
         let before = std::mem::replace(&mut self.configured, config.plugins);
-        self.all().map(drop).map_err(|error| {
-            self.configured = before;
-            error.to_string()
-        })
+        match self.all() {
+            Ok(_) => {
+                self.accepted = Some(config.origin);
+                Ok(())
+            }
+            Err(error) => {
+                self.configured = before;
+                Err(error.to_string())
+            }
+        }
     }
 
     /// The entries of all sources.

@@ -87,7 +87,7 @@ fn what_was_rolled_back_by_hand_serves_again_once_unpinned() {
     block_on(world.host.rollback(ID)).expect("the first stands by");
     let unpinned = block_on(world.host.unpin(ID)).expect("there is such a plugin");
     assert!(unpinned.was.is_some_and(|build| build.digest.is_some()));
-    assert_eq!(unpinned.lifted.iter().map(|build| build.kind).collect::<Vec<_>>(), ["rolled-back"]);
+    assert_eq!(unpinned.lifted.iter().map(|build| &*build.kind).collect::<Vec<_>>(), ["rolled-back"]);
     world.until_serves(2);
     assert_eq!(block_on(world.host.unpin("nobody")).expect_err("nobody has that name").kind(), "unknown-name");
     world.end();
@@ -100,7 +100,7 @@ fn a_build_in_quarantine_is_tried_again_when_that_is_lifted() {
     world.until_refused("create-failed");
     let refusals = world.status().swap.refusals;
     let lifted = block_on(world.host.unquarantine(ID)).expect("there is such a plugin");
-    assert_eq!(lifted.iter().map(|build| build.kind).collect::<Vec<_>>(), ["create-failed"]);
+    assert_eq!(lifted.iter().map(|build| &*build.kind).collect::<Vec<_>>(), ["create-failed"]);
     eventually("it is refused again", || world.status().swap.refusals > refusals);
     assert_eq!(world.build(), Ok(1));
     world.end();

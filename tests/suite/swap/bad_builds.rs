@@ -26,7 +26,7 @@ fn a_build_that_cannot_be_created_is_not_tried_again_and_the_next_one_is() {
         if behaviour == "create-permanent" {
             assert_eq!(*retry_in_ms, None);
             let quarantine = world.status().swap.quarantine;
-            assert_eq!((quarantine.len(), quarantine[0].kind), (1, kind));
+            assert_eq!((quarantine.len(), &*quarantine[0].kind), (1, kind));
         }
         world.drop_in(good(3));
         world.until_serves(3);
@@ -86,7 +86,7 @@ fn a_build_that_fails_everything_is_rolled_back_by_itself_and_once() {
     assert_eq!(world.build(), Ok(1));
     assert_eq!(world.generation(), 1, "what stood by serves again");
     let quarantine = world.status().swap.quarantine;
-    assert_eq!((quarantine.len(), quarantine[0].kind), (1, "probation"));
+    assert_eq!((quarantine.len(), &*quarantine[0].kind), (1, "probation"));
     world.host.rescan();
     world.until_state("serving");
     assert_eq!(world.build(), Ok(1), "its content is not tried again");

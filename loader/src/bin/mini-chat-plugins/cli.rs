@@ -103,6 +103,10 @@ pub(crate) struct RunArgs {
     /// Directories with plugins: every usable *.so in them is served
     #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// Where to keep what must be known after a restart: the last good builds and plugins.toml, and what must not be tried
+    /// again. Default: @host in systemd's $STATE_DIRECTORY; without that nothing is kept
+    #[arg(long, value_name = "DIR", env = "MINI_CHAT_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Write events as lines of JSON
     #[arg(long)]
     pub(crate) json: bool,

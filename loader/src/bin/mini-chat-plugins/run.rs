@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use futures_executor::block_on;
-use mini_chat_plugin_loader::{HostStatus, PluginStatus, ShutdownReport};
+use mini_chat_plugin_loader::{HostStatus, PluginStatus, ShutdownReport, StateDirChoice};
 use serde_json::json;
 
 use crate::cli::RunArgs;
@@ -26,6 +26,9 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     }
     for directory in &args.plugins {
         builder = builder.plugins(directory);
+    }
+    if let Some(dir) = &args.state_dir {
+        builder = builder.state_dir(StateDirChoice::At(dir.clone()));
     }
     let host = block_on(builder.build())?;
     report_start(&host.status(), args.json, output);

@@ -11,7 +11,7 @@ use crate::events::Events;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logs;
-use crate::output::{Look, Output};
+use crate::output::{Look, Output, plain};
 use crate::signals::Signals;
 use crate::table::{Table, cell};
 
@@ -84,6 +84,9 @@ fn report_start(status: &HostStatus, json: bool, output: &Output) {
         text.push('\n');
         text.push_str(&table.render());
     }
+    if let Some(why) = &status.config_refused {
+        text.push_str(&format!("\nconfiguration refused, the last good one is in force: {}\n", plain(why)));
+    }
     let (not_serving, refused) = (status.plugins.len() - serving, status.refused_files.len());
     text.push_str(&format!("\nready pid={pid} serving={serving} not_serving={not_serving} refused={refused}\n"));
     output.print(&text);
@@ -96,7 +99,10 @@ fn plugins(plugins: &[PluginStatus]) -> Table {
         match (&plugin.instance, &plugin.reason) {
             (Some(instance), _) => table.row([
                 name,
-                cell("serving", Look::Good),
+                match plugin.swap.last_good {
+                    None => cell("serving", Look::Good),
+                    Some(_) => cell("last good", Look::Bad),
+                },
                 cell(&instance.id, Look::Plain),
                 cell(&instance.version, Look::Plain),
                 cell(instance.kinds.join(","), Look::Plain),

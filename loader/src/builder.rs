@@ -15,6 +15,7 @@ use crate::image_dir::{ImageDir, ImageDirChoice};
 use crate::open::turn;
 use crate::preflight::{Preflight, Preflighter};
 use crate::process_state::ProcessState;
+use crate::registry::GtsTypes;
 use crate::scan::Scanner;
 use crate::services::HostIdentity;
 use crate::start::{Starter, state_directory};
@@ -54,6 +55,7 @@ pub struct PluginHostBuilder {
     preflight_memory: Option<u64>,
     max_images: Option<u32>,
     state_dir: StateDirChoice,
+    gts_types: Option<GtsTypes>,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl PluginHostBuilder {
             preflight_memory: None,
             max_images: None,
             state_dir: StateDirChoice::default(),
+            gts_types: None,
         }
     }
 
@@ -190,6 +193,13 @@ impl PluginHostBuilder {
         self
     }
 
+    /// The GTS types that plugins are known by. Without this: `[host] gts_model_policy` and `gts_audit` of `plugins.toml`, else
+    /// mini-chat's.
+    pub fn gts_types(mut self, types: GtsTypes) -> Self {
+        self.gts_types = Some(types);
+        self
+    }
+
     /// Builds the host and starts its plugins, all at once. Runs under any executor: everything that blocks is done on
     /// threads of the loader's own.
     ///
@@ -220,6 +230,7 @@ impl PluginHostBuilder {
             preflight_memory,
             max_images,
             state_dir,
+            gts_types,
         } = self;
         let config_file = match &config {
             ConfigSource::File(path) => Some(path.clone()),
@@ -288,7 +299,7 @@ impl PluginHostBuilder {
         };
         let (settled, failures) = oneshot::channel();
         let supervisor = Supervisor::start(means, remembered, sources, settled)?;
-        let host = PluginHost::new(supervisor, shared, events);
+        let host = PluginHost::new(supervisor, shared, events, gts_types.unwrap_or(section.gts_types));
         let lost = || BuildError::Thread(std::io::Error::other("the supervisor's thread was lost"));
         let failures = failures.await.map_err(|_| lost())?;
         warn_of_changes(&before, &host.status());

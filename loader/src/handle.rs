@@ -1,6 +1,7 @@
 //! [`Handle`]: what can be asked of a host, for its owner, its control socket and its probes alike.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -56,6 +57,11 @@ impl Handle {
 
     pub(crate) fn watch(&self) -> watch::Receiver<HostSnapshot> {
         self.shared.snapshot.subscribe()
+    }
+
+    /// Grows with each change of what serves.
+    pub(crate) fn version(&self) -> u64 {
+        self.shared.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn rescan(&self) {

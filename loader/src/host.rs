@@ -11,6 +11,7 @@ use crate::builder::PluginHostBuilder;
 use crate::error::SwapError;
 use crate::events::{Events, HostEvent};
 use crate::handle::Handle;
+use crate::registry::{GtsTypes, Registry};
 use crate::status::{HostSnapshot, HostStatus, Quarantined, Readiness, ShutdownReport, Swapped, Unpinned};
 use crate::supervisor::{Shared, Supervisor};
 
@@ -39,6 +40,7 @@ pub struct PluginHost {
     /// Its thread, and the private copies of the libraries that are mapped: they go with the host.
     _supervisor: Supervisor,
     handle: Handle,
+    types: GtsTypes,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -53,9 +55,9 @@ impl PluginHost {
         PluginHostBuilder::new()
     }
 
-    pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events) -> Self {
+    pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events, types: GtsTypes) -> Self {
         let handle = Handle::new(supervisor.commands(), shared, events);
-        Self { _supervisor: supervisor, handle }
+        Self { _supervisor: supervisor, handle, types }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -89,6 +91,12 @@ impl PluginHost {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<HostSnapshot> {
         self.handle.watch()
+    }
+
+    /// What serves, by the identifiers of the Global Type System: for hosts that look plugins up by type and vendor.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        Registry::new(self.handle.clone(), self.types.clone())
     }
 
     /// Looks at the plugin directories, `plugins.toml` and its secrets now, and swaps what has changed. Returns at once:

@@ -19,6 +19,7 @@
 //! | what serves, and what replaces it when | `supervisor`; its rules `swap` |
 //! | what stands in the plugin directories, and when to look | `scan`, `watch` |
 //! | what a host knows of its last life | `state` |
+//! | the plugins by their GTS identifiers | [`registry`] |
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
 //! | who may still use an instance that ends | `gate` |
@@ -59,6 +60,7 @@ mod open;
 mod per_thread;
 pub mod preflight;
 mod process_state;
+pub mod registry;
 mod scan;
 mod services;
 mod slot;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::section::{self, Section};
 use super::source::Report;
+use crate::method::Kind;
+use crate::registry::{self, GtsTypes};
 use crate::{budget, preflight};
 
 /// The keys of `[host]`.
@@ -19,6 +21,8 @@ pub(crate) const KEYS: &[&str] = &[
     "preflight",
     "preflight_memory",
     "max_images",
+    "gts_model_policy",
+    "gts_audit",
 ];
 
 /// `[host]`, read and checked. `Default` gives that of an absent section.
@@ -47,6 +51,8 @@ pub struct HostSection {
     pub preflight_memory: u32,
     /// Libraries that may be mapped in the host's process, those of ended plugins too; 256.
     pub max_images: u32,
+    /// The GTS types that plugins are known by; mini-chat's.
+    pub gts_types: GtsTypes,
 }
 
 impl Default for HostSection {
@@ -62,6 +68,7 @@ impl Default for HostSection {
             preflight: true,
             preflight_memory: u32::try_from(preflight::DEFAULT_MEMORY >> 20).unwrap_or(u32::MAX),
             max_images: budget::DEFAULT_IMAGES,
+            gts_types: GtsTypes::default(),
         }
     }
 }
@@ -95,6 +102,17 @@ impl HostSection {
                 .number(report, "preflight_memory", 16, 1 << 24)
                 .unwrap_or(default.preflight_memory),
             max_images: section.number(report, "max_images", 1, 1 << 16).unwrap_or(default.max_images),
+            gts_types: read_types(report, section, default.gts_types),
         }
     }
+}
+
+fn read_types(report: &mut Report<'_>, section: &Section<'_>, mut types: GtsTypes) -> GtsTypes {
+    for (kind, key) in [(Kind::ModelPolicy, "gts_model_policy"), (Kind::Audit, "gts_audit")] {
+        let is_type = |id: &str| registry::check_type(id).is_ok();
+        if let Some(id) = section.string(report, key, "GTS type identifier, which ends in `~`", is_type) {
+            types.set(kind, id.to_owned());
+        }
+    }
+    types
 }

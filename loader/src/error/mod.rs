@@ -9,6 +9,7 @@
 //! | the place for private copies | [`ImageDirError`] |
 //! | the memory of the host's last life | [`StateDirError`] |
 //! | the host as a whole | [`BuildError`], [`PluginFailure`] |
+//! | what is looked for in the registry | [`RegistryError`] |
 //! | a swap that was asked for | [`SwapError`] |
 
 mod config;
@@ -17,6 +18,7 @@ mod host;
 mod image_dir;
 mod load;
 mod preflight;
+mod registry;
 mod state_dir;
 mod swap;
 
@@ -27,5 +29,6 @@ pub use host::{BuildError, PluginFailure};
 pub use image_dir::{ImageDirError, ImageDirProblem};
 pub use load::LoadError;
 pub use preflight::{PreflightError, PreflightStage};
+pub use registry::RegistryError;
 pub use state_dir::StateDirError;
 pub use swap::SwapError;

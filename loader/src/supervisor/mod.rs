@@ -26,6 +26,7 @@ mod wishes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) slots: RwLock<BTreeMap<String, Arc<Slot>>>,
     pub(crate) refused: Mutex<Vec<RefusedFile>>,
     pub(crate) snapshot: watch::Sender<HostSnapshot>,
+    /// Grows after each change of the snapshot.
+    pub(crate) version: AtomicU64,
     /// How it ended; set before anybody is told.
     pub(crate) report: Mutex<Option<ShutdownReport>>,
     /// Why the configuration is not what `plugins.toml` says.
@@ -62,6 +65,7 @@ impl Shared {
             slots: RwLock::default(),
             refused: Mutex::default(),
             snapshot,
+            version: AtomicU64::new(0),
             report: Mutex::default(),
             config_refused: Mutex::default(),
             state: Mutex::default(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -209,13 +210,16 @@ impl Run {
     /// Lets everybody see how things stand.
     fn publish(&mut self) {
         self.seats.values().for_each(Seat::publish);
-        self.means.shared.snapshot.send_if_modified(|snapshot| {
+        let modified = self.means.shared.snapshot.send_if_modified(|snapshot| {
             let now =
                 HostSnapshot { plugins: self.seats.values().map(|seat| PluginSnapshot::of(&seat.slot)).collect() };
             let changed = *snapshot != now;
             *snapshot = now;
             changed
         });
+        if modified {
+            self.means.shared.version.fetch_add(1, Ordering::Release);
+        }
         let settled = !self.first_look && self.seats.values().all(Seat::is_settled);
         if settled && let Some(answer) = self.settled.take() {
             let failed = self.seats.iter().filter(|(_, seat)| seat.is_required() && !seat.serves());

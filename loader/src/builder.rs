@@ -284,7 +284,7 @@ impl PluginHostBuilder {
         };
         turn::prepare_thread();
         let before = ProcessState::now();
-        let (shared, events) = (Arc::new(Shared::new(max_images)), starter.events.clone());
+        let (shared, events) = (Arc::new(Shared::new(max_images, starter.identity.clone())), starter.events.clone());
         let (of_images, judged) = (limits.clone(), policy.clone());
         let memory = job(move || memory.with_pinned(&of_images, &judged)).await?;
         let (remembered, keeper) = memory.keep(&shared)?;

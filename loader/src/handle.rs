@@ -36,6 +36,7 @@ impl Handle {
     pub(crate) fn status(&self) -> HostStatus {
         let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
         HostStatus {
+            host: self.shared.facts(self.readiness().ready),
             plugins: slots.values().map(|slot| PluginStatus::of(slot)).collect(),
             refused_files: self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             images: budget::headroom(self.shared.max_images),
@@ -103,6 +104,16 @@ impl Handle {
             // It has ended before.
             Err(_) => self.shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default(),
         }
+    }
+
+    /// Whether the host has ended: nobody answers any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
+
+    /// Ready once the host has ended.
+    pub(crate) async fn ended(&self) {
+        self.commands.closed().await;
     }
 
     async fn ask<T>(

@@ -8,7 +8,8 @@ use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatMode
 use tokio::sync::{broadcast, watch};
 
 use crate::builder::PluginHostBuilder;
-use crate::error::SwapError;
+use crate::control::ControlSocket;
+use crate::error::{ControlError, SwapError};
 use crate::events::{Events, HostEvent};
 use crate::handle::Handle;
 use crate::registry::{GtsTypes, Registry};
@@ -167,6 +168,18 @@ impl PluginHost {
     /// for liveness probes, which bring a limit of their own.
     pub async fn is_alive(&self) -> bool {
         self.handle.is_alive().await
+    }
+
+    /// Lets other processes of this user, and of root, ask this host what [`control`](crate::control) lists, by a Unix
+    /// socket at `path`: made with mode 0600, and removed when what this gives is dropped. A socket that a host has left
+    /// behind is replaced. Returns as soon as clients can connect; threads of the socket's own answer them. Does not keep
+    /// the host alive: after its end the answers are errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]: another host is served there, what stands there is no socket, or the system refuses.
+    pub fn serve_control(&self, path: impl Into<PathBuf>) -> Result<ControlSocket, ControlError> {
+        ControlSocket::serve(&path.into(), self.handle.clone())
     }
 
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,

@@ -27,6 +27,7 @@
 //! | what plugins may ask of the host | `services` |
 //! | whether there is room for one more | `budget` |
 //! | what can be asked of a host | `handle` |
+//! | how another process asks it | [`control`] |
 //! | which thread keeps time | `housekeeping` |
 //! | who notices a plugin that blocks | `watchdog` |
 
@@ -44,6 +45,7 @@ mod cancel;
 mod client;
 pub mod config;
 mod contain;
+pub mod control;
 mod counter;
 pub mod error;
 mod events;
@@ -82,6 +84,6 @@ pub use host::PluginHost;
 pub use preflight::{Preflight, preflight_child};
 pub use state::StateDirChoice;
 pub use status::{
-    BuildStatus, EndedPlugin, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus, Quarantined,
-    Readiness, RefusedFile, Retry, ShutdownReport, StateStatus, SwapStatus, Swapped, Unpinned, Zombie,
+    BuildStatus, EndedPlugin, HostFacts, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus,
+    Quarantined, Readiness, RefusedFile, Retry, ShutdownReport, StateStatus, SwapStatus, Swapped, Unpinned, Zombie,
 };

@@ -7,6 +7,7 @@
 //! 1. The gate of the current instance is closed only while the slot is held, or after the instance has left the slot. So a
 //!    call that finds it closed finds a hold, or another instance, or none.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -16,7 +17,10 @@ use tokio::sync::Notify;
 
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
-use crate::status::{SwapStatus, Zombie};
+use crate::status::{EndedPlugin, SwapStatus, Zombie};
+
+/// How many ended generations are remembered.
+const RETIRED: usize = 8;
 
 /// One name.
 pub(crate) struct Slot {
@@ -26,6 +30,10 @@ pub(crate) struct Slot {
     hold: ArcSwapOption<Hold>,
     swap: Mutex<SwapStatus>,
     zombies: Mutex<Vec<Weak<Instance>>>,
+    /// How the last generations ended, the latest last.
+    retired: Mutex<VecDeque<EndedPlugin>>,
+    /// The id of the plugin that is to serve here.
+    library: Mutex<Option<String>>,
     /// Whether the host is not ready without it.
     required: AtomicBool,
 }
@@ -86,6 +94,8 @@ impl Slot {
             hold,
             swap: Mutex::default(),
             zombies: Mutex::default(),
+            retired: Mutex::default(),
+            library: Mutex::default(),
             required: AtomicBool::new(false),
         }
     }
@@ -127,7 +137,8 @@ impl Slot {
             .filter_map(Weak::upgrade)
             .map(|instance| Zombie { generation: instance.settings.generation, in_flight: instance.in_flight() });
         let zombies = zombies.filter(|zombie| zombie.in_flight > 0).collect();
-        SwapStatus { zombies, ..self.swap.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        SwapStatus { zombies, retired, ..self.swap.lock().unwrap_or_else(PoisonError::into_inner).clone() }
     }
 
     pub(crate) fn set_swap_status(&self, swap: SwapStatus) {
@@ -141,6 +152,27 @@ impl Slot {
 
     pub(crate) fn set_required(&self, required: bool) {
         self.required.store(required, Ordering::Relaxed);
+    }
+
+    /// The id of the plugin that is to serve here.
+    pub(crate) fn library(&self) -> Option<String> {
+        self.library.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_library(&self, id: &str) {
+        let mut library = self.library.lock().unwrap_or_else(PoisonError::into_inner);
+        if library.as_deref() != Some(id) {
+            *library = Some(id.to_owned());
+        }
+    }
+
+    /// Remembers how a generation ended.
+    pub(crate) fn add_retired(&self, ended: EndedPlugin) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        if retired.len() == RETIRED {
+            retired.pop_front();
+        }
+        retired.push_back(ended);
     }
 
     /// Lists an instance as one that should have ended.

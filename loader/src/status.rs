@@ -23,6 +23,8 @@ use crate::verify::Digest;
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct HostStatus {
+    /// The host itself.
+    pub host: HostFacts,
     /// The plugins, by name.
     pub plugins: Vec<PluginStatus>,
     /// Files in the plugin directories that are not used, and why.
@@ -47,12 +49,31 @@ pub struct StateStatus {
     pub problem: Option<String>,
 }
 
+/// A host as a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HostFacts {
+    /// The name that it gives itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Seconds since the Unix epoch when it was built.
+    pub since: u64,
+    /// Whether every required plugin serves.
+    pub ready: bool,
+}
+
 /// One slot.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PluginStatus {
     /// The name of the slot.
     pub name: String,
+    /// The id of the plugin that is to serve in it; none if nobody has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
     /// Whether the host is not ready without it.
     pub required: bool,
     /// Whether an instance serves.
@@ -103,6 +124,9 @@ pub struct SwapStatus {
     /// Generations with calls that did not end within the drain limit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zombies: Vec<Zombie>,
+    /// How the last generations ended, the latest last: the eight latest are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<EndedPlugin>,
 }
 
 /// A swap that somebody asked for has happened.
@@ -328,6 +352,7 @@ impl PluginStatus {
         });
         Self {
             name: slot.name().to_owned(),
+            library: slot.library(),
             required: slot.is_required(),
             serving: instance.is_some(),
             reason,

@@ -11,8 +11,10 @@
 //! | the host as a whole | [`BuildError`], [`PluginFailure`] |
 //! | what is looked for in the registry | [`RegistryError`] |
 //! | a swap that was asked for | [`SwapError`] |
+//! | the control socket, at either end | [`ControlError`], [`ClientError`] |
 
 mod config;
+mod control;
 mod create;
 mod host;
 mod image_dir;
@@ -23,6 +25,7 @@ mod state_dir;
 mod swap;
 
 pub use config::{ConfigError, ConfigProblem, ProblemKind};
+pub use control::{ClientError, ControlError};
 pub use create::{CreateError, Stage};
 pub(crate) use host::Remedy;
 pub use host::{BuildError, PluginFailure};

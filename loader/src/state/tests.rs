@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::record::Tried;
 use super::{Good, Keeper, Kept, Material, Record, StateDir};
 use crate::error::StateDirError;
+use crate::services::HostIdentity;
 use crate::supervisor::Shared;
 use crate::verify::Digest;
 
@@ -30,7 +31,7 @@ fn record(bytes: &[u8]) -> Record {
 fn kept(bytes: &[u8]) -> (TempDir, Keeper, Arc<Shared>) {
     let place = tempfile::tempdir().unwrap();
     let dir = StateDir::open(&place.path().join("state")).expect("it can be had");
-    let shared = Arc::new(Shared::new(8));
+    let shared = Arc::new(Shared::new(8, HostIdentity { name: "tests".into(), version: "1".into() }));
     let mut keeper = Keeper::start(dir, Record::default(), Arc::clone(&shared)).unwrap();
     keep(&mut keeper, place.path(), bytes).expect("written");
     (place, keeper, shared)

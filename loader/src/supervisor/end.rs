@@ -55,6 +55,9 @@ impl Run {
         self.ends -= 1;
         let ended = EndedPlugin::from(ended);
         log_end(&ended);
+        if let Some(seat) = self.seats.get(name) {
+            seat.slot.add_retired(ended.clone());
+        }
         let EndedPlugin { abandoned_calls, shutdown_error, heap_growth_bytes, .. } = ended.clone();
         self.means.starter.events.send(HostEvent::Retired {
             plugin: name.to_owned(),

@@ -29,16 +29,19 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::SwapError;
 use crate::open::turn;
+use crate::services::HostIdentity;
 use crate::slot::Slot;
 use crate::start::Starter;
 use crate::state::{Keeper, Remembered};
-use crate::status::{HostSnapshot, Quarantined, RefusedFile, ShutdownReport, StateStatus, Swapped, Unpinned};
+use crate::status::{
+    HostFacts, HostSnapshot, Quarantined, RefusedFile, ShutdownReport, StateStatus, Swapped, Unpinned, seconds,
+};
 use crate::verify::{ReadLimits, VerifyPolicy};
 pub(crate) use wishes::Sources;
 
@@ -56,21 +59,30 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<StateStatus>,
     /// Libraries that may be mapped in this process.
     pub(crate) max_images: u32,
+    identity: HostIdentity,
+    since: SystemTime,
 }
 
 impl Shared {
-    pub(crate) fn new(max_images: u32) -> Self {
-        let snapshot = watch::Sender::new(HostSnapshot::default());
+    pub(crate) fn new(max_images: u32, identity: HostIdentity) -> Self {
         Self {
             slots: RwLock::default(),
             refused: Mutex::default(),
-            snapshot,
+            snapshot: watch::Sender::new(HostSnapshot::default()),
             version: AtomicU64::new(0),
             report: Mutex::default(),
             config_refused: Mutex::default(),
             state: Mutex::default(),
             max_images,
+            identity,
+            since: SystemTime::now(),
         }
+    }
+
+    /// The host as a process.
+    pub(crate) fn facts(&self, ready: bool) -> HostFacts {
+        let HostIdentity { name, version } = self.identity.clone();
+        HostFacts { name, version, pid: std::process::id(), since: seconds(self.since), ready }
     }
 
     pub(crate) fn state_dir(&self, dir: Option<PathBuf>) {

@@ -261,6 +261,7 @@ impl Seat {
             message: again.message.clone(),
         });
         self.slot.set_required(self.is_required());
+        self.slot.set_library(&self.entry.library);
         self.slot.set_swap_status(SwapStatus {
             state: self.machine.phase().name(),
             candidate: self.machine.under_way().map(Build::status),
@@ -273,7 +274,9 @@ impl Seat {
             last_good: self.memory.stands_in(self.machine.serving()).map(str::to_owned),
             quarantine: self.bans.iter().map(|ban| ban.status.clone()).collect(),
             retry,
+            // These two the slot knows itself.
             zombies: Vec::new(),
+            retired: Vec::new(),
         });
     }
 }

@@ -20,15 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(plugins::program());
     command.args(arguments);
-    for variable in [
-        "MINI_CHAT_LOG",
-        "RUST_LOG",
-        "NO_COLOR",
-        "CLICOLOR",
-        "CLICOLOR_FORCE",
-        "STATE_DIRECTORY",
-        "MINI_CHAT_STATE_DIR",
-    ] {
+    let log = ["MINI_CHAT_LOG", "RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
+    let places = ["STATE_DIRECTORY", "MINI_CHAT_STATE_DIR", "MINI_CHAT_CONTROL", "RUNTIME_DIRECTORY"];
+    for variable in log.into_iter().chain(places).chain(["MINI_CHAT_LISTEN", "NOTIFY_SOCKET", "WATCHDOG_USEC"]) {
         command.env_remove(variable);
     }
     command

@@ -42,6 +42,14 @@ fn the_help_explains_every_exit_code() {
         &["inspect", "-h"],
         &["call", "-h"],
         &["check", "-h"],
+        &["install", "-h"],
+        &["status", "-h"],
+        &["swap", "-h"],
+        &["reload", "-h"],
+        &["rollback", "-h"],
+        &["unpin", "-h"],
+        &["unquarantine", "-h"],
+        &["events", "-h"],
     ] {
         let ran = run(arguments);
         assert_eq!(ran.code, 0);
@@ -51,7 +59,7 @@ fn the_help_explains_every_exit_code() {
             .filter_map(|line| line.get(..5)?.split_whitespace().next())
             .filter(|it| !it.is_empty())
             .collect();
-        assert_eq!(numbers, ["0", "1", "2", "69", "78", "130", "143"], "{codes}");
+        assert_eq!(numbers, ["0", "1", "2", "69", "75", "78", "130", "143"], "{codes}");
     }
     assert_eq!(run(["lists"]).code, 2);
 }

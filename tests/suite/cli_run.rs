@@ -223,3 +223,24 @@ fn sighup_swaps_what_has_changed_and_every_event_is_a_line() {
     assert_eq!(code, 0);
     assert!(log.iter().any(|line| line.contains("SIGHUP")), "{log:#?}");
 }
+
+#[test]
+fn a_changed_configuration_is_applied_without_a_signal() {
+    let site = Site::new(&[]);
+    good(1).drop_in(&site.plugins(), "libstamped.so");
+    let with = |models: u32| format!("[plugins.\"{ID}\".config]\nmodels = {models}\n");
+    let running = Running::start(site.command(&with(1), &["--json"]));
+    assert_eq!(event_until(&running, "ready")["serving"], 1);
+    let file = site.0.path().join("plugins.toml");
+    fs::write(site.0.path().join("next.toml"), with(2)).unwrap();
+    fs::rename(site.0.path().join("next.toml"), &file).unwrap();
+    let serving = event_until(&running, "serving");
+    assert_eq!((&serving["generation"], &serving["replaces"]), (&Value::from(2), &Value::from(1)), "{serving}");
+    // One that is wrong changes nothing.
+    fs::write(site.0.path().join("next.toml"), "[plugins.x]\nlibary = \"y\"\n").unwrap();
+    fs::rename(site.0.path().join("next.toml"), &file).unwrap();
+    let refused = event_until(&running, "config_refused");
+    assert!(refused["message"].as_str().unwrap().contains("libary"), "{refused}");
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().0, 0);
+}

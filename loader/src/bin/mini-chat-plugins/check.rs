@@ -21,20 +21,18 @@ use crate::survey::inspect_all;
 use crate::table::{Table, cell};
 
 /// One plugin with one configuration.
-struct Checked {
+pub(crate) struct Checked {
     /// None for a plugin of plugins.toml that has no file.
     file: Option<PathBuf>,
     /// The instance's name; none for a file that was refused before.
     plugin: Option<String>,
-    outcome: Result<PreflightReport, PluginFailure>,
+    pub(crate) outcome: Result<PreflightReport, PluginFailure>,
 }
 
 pub(crate) fn run(args: &CheckArgs, output: &Output) -> Result<Exit, Failure> {
     logs::start("error", output)?;
     let config = args.files.load()?;
-    let section = config.as_ref().map_or_else(HostSection::default, |config| config.host.clone());
-    let identity = (env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
-    let checker = Checker::new(identity, &section, &Preflight::Automatic)?;
+    let checker = checker(config.as_ref())?;
     let (limits, policy) = args.files.accepted(config.as_ref());
     let is_directory = args.plugin.is_dir();
     let (files, unreadable) = files(&args.plugin, is_directory, &limits, &policy);
@@ -61,6 +59,13 @@ pub(crate) fn run(args: &CheckArgs, output: &Output) -> Result<Exit, Failure> {
     Ok(if checked.iter().all(|checked| checked.outcome.is_ok()) { Exit::Ok } else { Exit::Failed })
 }
 
+/// As a host with this configuration tries plugins.
+pub(crate) fn checker(config: Option<&PluginsConfig>) -> Result<Checker, Failure> {
+    let section = config.map_or_else(HostSection::default, |config| config.host.clone());
+    let identity = (env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"));
+    Ok(Checker::new(identity, &section, &Preflight::Automatic)?)
+}
+
 fn files(
     path: &Path,
     is_directory: bool,
@@ -74,7 +79,7 @@ fn files(
 }
 
 /// The file once more, for its bytes; refused as it was found.
-fn verified(
+pub(crate) fn verified(
     mut found: Inspection,
     limits: &ReadLimits,
     policy: &VerifyPolicy,
@@ -87,7 +92,7 @@ fn verified(
 }
 
 /// With each entry that names it, or as a host serves a file that none names.
-fn check(
+pub(crate) fn check(
     checker: &Checker,
     image: Arc<VerifiedImage>,
     config: Option<&PluginsConfig>,
@@ -118,11 +123,11 @@ fn without_file(config: &PluginsConfig, found: &[String]) -> Vec<Checked> {
 }
 
 impl Checked {
-    fn refused(file: Option<PathBuf>, error: LoadError) -> Self {
+    pub(crate) fn refused(file: Option<PathBuf>, error: LoadError) -> Self {
         Self { file, plugin: None, outcome: Err(error.into()) }
     }
 
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let file = self.file.as_ref().map(|file| file.display().to_string());
         match &self.outcome {
             Ok(report) => json!({
@@ -148,7 +153,7 @@ impl Checked {
     }
 }
 
-fn table(checked: &[Checked]) -> Table {
+pub(crate) fn table(checked: &[Checked]) -> Table {
     let mut table = Table::new(["FILE", "PLUGIN", "LEVEL", "TIME", "VERDICT"]);
     for one in checked {
         let file = cell(one.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default(), Look::Plain);

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod running;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use mini_chat_plugin_loader::{OnFailure, PluginHostBuilder};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+pub(crate) use running::{ControlArgs, EventsArgs, HostArgs, InstallArgs, NameArgs, StatusArgs, SwapArgs};
 
 /// Host mini-chat plugins, look at them, call them.
 #[derive(Debug, Parser)]
@@ -36,6 +39,8 @@ pub(crate) enum Command {
     #[command(after_help = Exit::help())]
     Run(RunArgs),
     /// What stands in plugin directories, and what of it would serve; no code of the files runs
+    ///
+    /// Looks at files and asks no host: what a running host serves is shown by `status`.
     #[command(after_help = Exit::help())]
     List(ListArgs),
     /// Everything about one file; no code of it runs
@@ -53,6 +58,36 @@ pub(crate) enum Command {
     /// that names it, or with default ones. What the plugin does to its process it does to nothing else.
     #[command(after_help = Exit::help())]
     Check(CheckArgs),
+    /// Check a plugin file, put it into a plugin directory in one step, and wait for the host's verdict
+    ///
+    /// The file is checked as by `check`; a refused one changes nothing. It is written beside its place, flushed and renamed
+    /// into it, so that nobody meets half a file. With --wait the running host is asked what becomes of it: exit code 0 once
+    /// it serves and its probation has ended well (at once for the first build of a plugin, which has none), 1 if it is
+    /// refused or taken back. A file that is refused by the host or taken back stays where it is; the host does not try its
+    /// content again.
+    #[command(after_help = Exit::help())]
+    Install(Box<InstallArgs>),
+    /// How a running host stands: what serves since when, what is wrong, what is left
+    #[command(after_help = Exit::help())]
+    Status(StatusArgs),
+    /// Let a running host serve a file from anywhere, until its plugin directories have something new
+    #[command(after_help = Exit::help())]
+    Swap(SwapArgs),
+    /// Let a running host create a plugin anew, with configuration and secrets read now
+    #[command(after_help = Exit::help())]
+    Reload(NameArgs),
+    /// Let a running host serve what served before the last swap; pinned until `unpin`, or until something new comes
+    #[command(after_help = Exit::help())]
+    Rollback(NameArgs),
+    /// Let the plugin directories decide again what serves, after `swap` or `rollback`
+    #[command(after_help = Exit::help())]
+    Unpin(NameArgs),
+    /// Let a running host try again the builds of a plugin that it had given up
+    #[command(after_help = Exit::help())]
+    Unquarantine(NameArgs),
+    /// What happens in a running host, a line per event, as `run` prints them
+    #[command(after_help = Exit::help())]
+    Events(EventsArgs),
 }
 
 /// What files must be.
@@ -113,6 +148,8 @@ pub(crate) struct RunArgs {
     /// What happens when a required plugin does not serve at start
     #[arg(long, value_name = "WHAT", default_value = "degraded")]
     pub(crate) on_failure: OnFailureArg,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -1,4 +1,4 @@
-//! [`Events`]: what happens in the host, one line each.
+//! [`Events`]: what happens in the host, one line each; `events`, the same of another process's host.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,7 +9,32 @@ use mini_chat_plugin_loader::PluginHost;
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::cli::EventsArgs;
+use crate::control;
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output::Output;
+
+/// `events --follow`: until the host ends, or nobody reads.
+pub(crate) fn follow(args: &EventsArgs, output: &Output) -> Result<Exit, Failure> {
+    let json = args.host.json;
+    let print = |event: &Value| output.stream(&if json { format!("{event}\n") } else { line(event) });
+    let (status, events) = control::follow(&args.host.control.required()?)?;
+    let first = if json {
+        serde_json::json!({ "event": "following", "status": status })
+    } else {
+        serde_json::json!({ "event": "following", "pid": status["host"]["pid"], "ready": status["host"]["ready"] })
+    };
+    if !print(&first) {
+        return Ok(Exit::Ok);
+    }
+    for event in events {
+        if !print(&event?) {
+            break;
+        }
+    }
+    Ok(Exit::Ok)
+}
 
 /// Printed by a thread, which ends with the host.
 pub(crate) struct Events {
@@ -46,7 +71,7 @@ impl Events {
 }
 
 /// `EVENT KEY=VALUE …`; what there is nothing of is left out.
-fn line(event: &Value) -> String {
+pub(crate) fn line(event: &Value) -> String {
     let mut line = event["event"].as_str().unwrap_or("event").to_owned();
     for (key, value) in event.as_object().into_iter().flatten() {
         match value {

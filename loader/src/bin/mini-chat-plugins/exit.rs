@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage,
     /// Something that must serve does not.
     Unavailable,
+    /// It is not known yet.
+    NoVerdict,
     /// The configuration.
     BadConfig,
     /// The second signal, Ctrl-C.
@@ -23,8 +25,16 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    const ALL: [Self; 7] =
-        [Self::Ok, Self::Failed, Self::Usage, Self::Unavailable, Self::BadConfig, Self::Interrupted, Self::Terminated];
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Unavailable,
+        Self::NoVerdict,
+        Self::BadConfig,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
 
     /// The number.
     pub(crate) const fn code(self) -> u8 {
@@ -33,6 +43,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Unavailable => 69,
+            Self::NoVerdict => 75,
             Self::BadConfig => 78,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -43,17 +54,24 @@ impl Exit {
         match self {
             Self::Ok => {
                 "run: ended cleanly after SIGTERM or Ctrl-C; list, inspect, check: nothing is refused; call: the method answered \
-                 with a value"
+                 with a value; install: it is in place, and with --wait serves and is proven; status: what is required (with \
+                 NAME, that plugin) serves; swap, reload, rollback, unpin, unquarantine: done; events: the host has ended"
             }
             Self::Failed => {
                 "run: a shutdown hook failed or calls were cut off; list, inspect, check: something is refused; call: the method \
-                 answered with an error, or the plugin did not end cleanly"
+                 answered with an error, or the plugin did not end cleanly; install: refused by a check (nothing is \
+                 installed), or by the host, or taken back by it; status: a required plugin (with NAME, that plugin) does not \
+                 serve; swap, reload, rollback, unpin, unquarantine: the host refused"
             }
-            Self::Usage => "the command line is wrong, the arguments of a call included",
+            Self::Usage => {
+                "the command line is wrong, the arguments of a call included, or nothing says where the control socket is"
+            }
             Self::Unavailable => {
                 "run: with --on-failure fail, a required plugin does not serve; run, check: no host can be started here; \
-                 call: no plugin serves that has the method"
+                 call: no plugin serves that has the method; install: the file cannot be written; install --wait, status, swap, \
+                 reload, rollback, unpin, unquarantine, events: no host can be reached"
             }
+            Self::NoVerdict => "install --wait: no verdict within --timeout; the file is in place",
             Self::BadConfig => "the configuration is wrong or cannot be read",
             Self::Interrupted => "run: left at once at a second signal, which was Ctrl-C",
             Self::Terminated => "run: left at once at a second signal, which was SIGTERM",

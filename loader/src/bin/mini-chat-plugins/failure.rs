@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use mini_chat_plugin_loader::error::{BuildError, ConfigError, LoadError};
+use mini_chat_plugin_loader::error::{BuildError, ClientError, ConfigError, ControlError, LoadError};
 
 use crate::exit::Exit;
 
@@ -61,6 +61,19 @@ impl From<ConfigError> for Failure {
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
         Self::new(Exit::Unavailable, "plugin file").because(error)
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = if error.is_unreachable() { Exit::Unavailable } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 

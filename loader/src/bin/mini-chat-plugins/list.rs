@@ -1,4 +1,4 @@
-//! `list`: a row per file.
+//! `list`: a row per file. Asks no host.
 
 use mini_chat_plugin_loader::verify::Inspection;
 use serde_json::json;
@@ -19,6 +19,8 @@ pub(crate) fn run(args: &ListArgs, output: &Output) -> Result<Exit, Failure> {
         output.json(&to_json(&found));
     } else {
         output.print(&table(&found).render());
+        let hint = "\nThese are files. What a running host serves: mini-chat-plugins status";
+        output.print(&format!("{}\n", Look::Dim.paint(hint)));
     }
     for error in &found.unreadable {
         output.error(&format!("plugin directory: {error}"));

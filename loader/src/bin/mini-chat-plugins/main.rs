@@ -10,20 +10,26 @@
 //! | `inspect.rs` | `inspect` |
 //! | `call.rs`, `call/` | `call` |
 //! | `check.rs` | `check` |
+//! | `install.rs`, `install/` | `install` |
+//! | `status.rs` | `status` |
+//! | `control.rs`, `events.rs` | the other commands that ask a running host |
 //! | `output.rs`, `table.rs` | stdout |
 
 mod call;
 mod check;
 mod cli;
+mod control;
 mod events;
 mod exit;
 mod failure;
 mod inspect;
+mod install;
 mod list;
 mod logs;
 mod output;
 mod run;
 mod signals;
+mod status;
 mod survey;
 mod table;
 
@@ -53,6 +59,14 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, &output),
         Command::Call(args) => call::run(*args, &output),
         Command::Check(args) => check::run(&args, &output),
+        Command::Install(args) => install::run(&args, &output),
+        Command::Status(args) => status::run(&args, &output),
+        Command::Swap(args) => control::swap(&args, &output),
+        Command::Reload(args) => control::reload(args, &output),
+        Command::Rollback(args) => control::rollback(args, &output),
+        Command::Unpin(args) => control::unpin(args, &output),
+        Command::Unquarantine(args) => control::unquarantine(args, &output),
+        Command::Events(args) => events::follow(&args, &output),
     };
     match done {
         Ok(exit) => exit,

@@ -69,6 +69,12 @@ impl Output {
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
+    /// The same for one line of a stream; false if the reader has gone away, for who has nothing to do but to write.
+    pub(crate) fn stream(&self, line: &str) -> bool {
+        let mut stdout = AutoStream::new(io::stdout().lock(), self.choice);
+        stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    }
+
     /// A value as JSON: for people on a terminal, else in one line.
     pub(crate) fn json(&self, value: &impl Serialize) {
         let text =

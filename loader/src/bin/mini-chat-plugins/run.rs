@@ -7,6 +7,7 @@ use mini_chat_plugin_loader::{HostStatus, PluginStatus, ShutdownReport, StateDir
 use serde_json::json;
 
 use crate::cli::RunArgs;
+use crate::control;
 use crate::events::Events;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,6 +32,8 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
         builder = builder.state_dir(StateDirChoice::At(dir.clone()));
     }
     let host = block_on(builder.build())?;
+    // Before the line that scripts wait for.
+    let control = control::serve(&host, &args.control)?;
     report_start(&host.status(), args.json, output);
 
     // A signal that came during the start has waited here: what was started is ended in order.
@@ -49,6 +52,8 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     let report = block_on(host.shutdown());
     // Removes the private copies before the last line says that all is over.
     drop(host);
+    // After the host: whoever follows its events is told of its end.
+    drop(control);
     report_end(&report, args.json, output);
     Ok(if report.is_clean() { Exit::Ok } else { Exit::Failed })
 }

@@ -50,11 +50,16 @@ pub struct Headroom {
     pub maps_free: Option<u64>,
 }
 
+/// Libraries mapped in this process.
+pub(crate) fn mapped() -> u64 {
+    RESIDENT.load(Ordering::Relaxed)
+}
+
 /// What there is now.
 pub(crate) fn headroom(limit: u32) -> Headroom {
     let free = |count: Option<Count>| count.map(|count| count.limit.saturating_sub(count.used));
     Headroom {
-        images_used: RESIDENT.load(Ordering::Relaxed),
+        images_used: mapped(),
         images_limit: limit.into(),
         keys_ok: keys().is_ok(),
         fds_free: free(files()),

@@ -12,6 +12,7 @@ use crate::events::Events;
 use crate::host::PluginHost;
 use crate::housekeeping::{self, Housekeeping, JobLost};
 use crate::image_dir::{ImageDir, ImageDirChoice};
+use crate::metrics;
 use crate::open::turn;
 use crate::preflight::{Preflight, Preflighter};
 use crate::process_state::ProcessState;
@@ -56,6 +57,7 @@ pub struct PluginHostBuilder {
     max_images: Option<u32>,
     state_dir: StateDirChoice,
     gts_types: Option<GtsTypes>,
+    metrics_prefix: Option<String>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl PluginHostBuilder {
             max_images: None,
             state_dir: StateDirChoice::default(),
             gts_types: None,
+            metrics_prefix: None,
         }
     }
 
@@ -200,6 +203,14 @@ impl PluginHostBuilder {
         self
     }
 
+    /// What the names of metrics begin with ([`crate::metrics`]): letters, digits and `_`. Without this: `[host]
+    /// metrics_prefix` of `plugins.toml`, else `mini_chat_plugin`. Hosts of one process with plugins of the same names need
+    /// different ones.
+    pub fn metrics_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.metrics_prefix = Some(prefix.into());
+        self
+    }
+
     /// Builds the host and starts its plugins, all at once. Runs under any executor: everything that blocks is done on
     /// threads of the loader's own.
     ///
@@ -231,6 +242,7 @@ impl PluginHostBuilder {
             max_images,
             state_dir,
             gts_types,
+            metrics_prefix,
         } = self;
         let config_file = match &config {
             ConfigSource::File(path) => Some(path.clone()),
@@ -260,6 +272,10 @@ impl PluginHostBuilder {
         let sources =
             Sources { scanner, directories, files, config_file, configured, accepted, config_refused, entries, linked };
         sources.all()?;
+        let metrics_prefix = metrics_prefix.unwrap_or_else(|| section.metrics_prefix.clone());
+        if !metrics::is_prefix(&metrics_prefix) {
+            return Err(BuildError::BadMetricsPrefix { prefix: metrics_prefix });
+        }
         let choice = image_dir
             .or_else(|| section.image_dir.clone().map(ImageDirChoice::Explicit))
             .unwrap_or(ImageDirChoice::Automatic);
@@ -299,7 +315,8 @@ impl PluginHostBuilder {
         };
         let (settled, failures) = oneshot::channel();
         let supervisor = Supervisor::start(means, remembered, sources, settled)?;
-        let host = PluginHost::new(supervisor, shared, events, gts_types.unwrap_or(section.gts_types));
+        let types = gts_types.unwrap_or(section.gts_types);
+        let host = PluginHost::new(supervisor, shared, events, types, metrics_prefix);
         let lost = || BuildError::Thread(std::io::Error::other("the supervisor's thread was lost"));
         let failures = failures.await.map_err(|_| lost())?;
         warn_of_changes(&before, &host.status());

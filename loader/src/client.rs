@@ -19,9 +19,10 @@ use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatMode
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::call::{Failure, FromFailure, HostCall, Subject};
-use crate::instance::Entered;
+use crate::call::{Ended, Failure, FromFailure, HostCall, Subject};
+use crate::instance::{Entered, Instance};
 use crate::method::Method;
+use crate::metrics::{Outcome, Took};
 use crate::slot::{Closed, Slot};
 
 /// Serves both traits from whatever instance the slot has.
@@ -64,23 +65,47 @@ impl SlotClient {
     {
         let entered = match self.enter(method).await {
             Ok(entered) => entered,
-            Err(failure) => return Err(self.failed(failure, method, false)),
+            Err(failure) => {
+                self.slot.ledger().not_serving(method);
+                return Err(self.failed(failure, method, false));
+            }
         };
-        let instance = Arc::clone(entered.instance());
-        instance.calls.add(1);
+        let mut under_way = UnderWay { instance: Arc::clone(entered.instance()), method, ended: false };
+        let instance = &under_way.instance;
         let cancellation = token.map(|token| instance.cancellation(token));
-        let outcome = HostCall::new(entered, instance.terms(method), cancellation, start)
-            .await
-            .map_err(Failure::Fault)
-            .and_then(|record| D::from_record(record).map_err(Failure::Answer));
+        let Ended { answer, took } = HostCall::new(entered, instance.terms(method), cancellation, start).await;
+        let outcome = answer.map_err(Failure::Fault).and_then(|record| D::from_record(record).map_err(Failure::Answer));
+        under_way.ended(outcome.as_ref().map_or_else(Failure::outcome, |_| Outcome::Ok), took);
         outcome.map_err(|failure| {
-            let on_trial = instance.failed(failure.class());
+            let on_trial = under_way.instance.failed(failure.class());
             self.failed(failure, method, on_trial)
         })
     }
 
     fn failed<E: FromFailure>(&self, failure: Failure, method: Method, on_trial: bool) -> E {
         E::from_failure(failure, Subject { plugin: self.slot.name(), method, on_trial })
+    }
+}
+
+/// A call that is counted when it has ended, also if its caller drops it.
+struct UnderWay {
+    instance: Arc<Instance>,
+    method: Method,
+    ended: bool,
+}
+
+impl UnderWay {
+    fn ended(&mut self, outcome: Outcome, took: Took) {
+        self.ended = true;
+        self.instance.tally.count(self.method, outcome, took);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.instance.tally.count_dropped(self.method);
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What happens in a host, told to whoever listens.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::config::ExecutionMode;
+use crate::metrics::Happened;
 use crate::verify::Digest;
 
 /// How many events a slow receiver may be behind.
@@ -82,6 +84,8 @@ pub enum HostEvent {
         generation: u64,
         /// Digest of its file: not tried again.
         digest: Option<Digest>,
+        /// A stable code: `probation` if it did worse than its predecessor, `rolled-back` if somebody asked for it.
+        kind: &'static str,
         /// Why.
         why: String,
     },
@@ -167,19 +171,28 @@ pub struct Phases {
 
 /// The sending side.
 #[derive(Debug, Clone)]
-pub(crate) struct Events(broadcast::Sender<HostEvent>);
+pub(crate) struct Events {
+    sender: broadcast::Sender<HostEvent>,
+    happened: Arc<Mutex<Happened>>,
+}
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
+        Self { sender: broadcast::Sender::new(CAPACITY), happened: Arc::default() }
     }
 
     /// Tells everybody who listens; nobody may.
     pub(crate) fn send(&self, event: HostEvent) {
-        let _ = self.0.send(event);
+        self.happened.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+        let _ = self.sender.send(event);
+    }
+
+    /// What all of them come to.
+    pub(crate) fn happened(&self) -> Happened {
+        self.happened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<HostEvent> {
-        self.0.subscribe()
+        self.sender.subscribe()
     }
 }

@@ -10,6 +10,8 @@ use crate::budget;
 use crate::client::SlotClient;
 use crate::error::SwapError;
 use crate::events::{Events, HostEvent};
+use crate::metrics::Happened;
+use crate::slot::Slot;
 use crate::status::{
     HostSnapshot, HostStatus, PluginStatus, Quarantined, Readiness, ShutdownReport, Swapped, Unpinned,
 };
@@ -50,6 +52,19 @@ impl Handle {
         let missing = slots.values().filter(|slot| slot.is_required() && slot.current().is_none());
         let missing: Vec<_> = missing.map(|slot| (slot.name().to_owned(), slot.reason().text)).collect();
         Readiness { ready: missing.is_empty(), missing }
+    }
+
+    pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.shared.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What the events so far come to.
+    pub(crate) fn happened(&self) -> Happened {
+        self.events.happened()
+    }
+
+    pub(crate) fn max_images(&self) -> u32 {
+        self.shared.max_images
     }
 
     pub(crate) fn events(&self) -> broadcast::Receiver<HostEvent> {

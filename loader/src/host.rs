@@ -12,6 +12,8 @@ use crate::control::ControlSocket;
 use crate::error::{ControlError, SwapError};
 use crate::events::{Events, HostEvent};
 use crate::handle::Handle;
+use crate::metrics::Metering;
+use crate::probe::Probe;
 use crate::registry::{GtsTypes, Registry};
 use crate::status::{HostSnapshot, HostStatus, Quarantined, Readiness, ShutdownReport, Swapped, Unpinned};
 use crate::supervisor::{Shared, Supervisor};
@@ -40,6 +42,7 @@ use crate::supervisor::{Shared, Supervisor};
 pub struct PluginHost {
     /// Its thread, and the private copies of the libraries that are mapped: they go with the host.
     _supervisor: Supervisor,
+    metering: Metering,
     handle: Handle,
     types: GtsTypes,
 }
@@ -56,9 +59,16 @@ impl PluginHost {
         PluginHostBuilder::new()
     }
 
-    pub(crate) fn new(supervisor: Supervisor, shared: Arc<Shared>, events: Events, types: GtsTypes) -> Self {
+    pub(crate) fn new(
+        supervisor: Supervisor,
+        shared: Arc<Shared>,
+        events: Events,
+        types: GtsTypes,
+        metrics_prefix: String,
+    ) -> Self {
         let handle = Handle::new(supervisor.commands(), shared, events);
-        Self { _supervisor: supervisor, handle, types }
+        let metering = Metering::start(metrics_prefix, handle.clone());
+        Self { _supervisor: supervisor, metering, handle, types }
     }
 
     /// The model-policy handle of the plugin named `name`. Always a handle, at no cost worth caching it for: it stays
@@ -180,6 +190,18 @@ impl PluginHost {
     /// [`ControlError`]: another host is served there, what stands there is no socket, or the system refuses.
     pub fn serve_control(&self, path: impl Into<PathBuf>) -> Result<ControlSocket, ControlError> {
         ControlSocket::serve(&path.into(), self.handle.clone())
+    }
+
+    /// Copies what was counted into the `metrics` facade now, rather than within a second: for whoever is about to read
+    /// the recorder. Runs the recorder's code on the calling thread; blocks no longer than that takes.
+    pub fn collect_metrics(&self) {
+        self.metering.collector().collect();
+    }
+
+    /// What probes ask of this host, apart from it: it does not keep the host.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        Probe::new(self.handle.clone(), self.metering.collector())
     }
 
     /// Ends every plugin, all at once: waits for the calls under way (at most until half of the shutdown limit has passed,

@@ -26,8 +26,9 @@
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | whether there is room for one more | `budget` |
-//! | what can be asked of a host | `handle` |
+//! | what can be asked of a host | `handle`, [`Probe`] |
 //! | how another process asks it | [`control`] |
+//! | what is counted | [`metrics`] |
 //! | which thread keeps time | `housekeeping` |
 //! | who notices a plugin that blocks | `watchdog` |
 
@@ -58,9 +59,11 @@ mod housekeeping;
 pub mod image_dir;
 mod instance;
 pub mod method;
+pub mod metrics;
 mod open;
 mod per_thread;
 pub mod preflight;
+mod probe;
 mod process_state;
 pub mod registry;
 mod scan;
@@ -82,6 +85,7 @@ pub use call::CallOptions;
 pub use events::{HostEvent, Phases};
 pub use host::PluginHost;
 pub use preflight::{Preflight, preflight_child};
+pub use probe::Probe;
 pub use state::StateDirChoice;
 pub use status::{
     BuildStatus, EndedPlugin, HostFacts, HostSnapshot, HostStatus, InstanceStatus, PluginSnapshot, PluginStatus,

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
+use crate::metrics::Ledger;
 use crate::status::{EndedPlugin, SwapStatus, Zombie};
 
 /// How many ended generations are remembered.
@@ -34,6 +35,7 @@ pub(crate) struct Slot {
     retired: Mutex<VecDeque<EndedPlugin>>,
     /// The id of the plugin that is to serve here.
     library: Mutex<Option<String>>,
+    ledger: Ledger,
     /// Whether the host is not ready without it.
     required: AtomicBool,
 }
@@ -96,6 +98,7 @@ impl Slot {
             zombies: Mutex::default(),
             retired: Mutex::default(),
             library: Mutex::default(),
+            ledger: Ledger::default(),
             required: AtomicBool::new(false),
         }
     }
@@ -104,8 +107,14 @@ impl Slot {
         &self.name
     }
 
+    /// What its calls come to.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Puts an instance into the slot and gives the one that was there.
     pub(crate) fn flip(&self, instance: Arc<Instance>) -> Option<Arc<Instance>> {
+        self.ledger.enter(&instance);
         self.current.swap(Some(instance))
     }
 

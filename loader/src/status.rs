@@ -384,7 +384,7 @@ impl InstanceStatus {
             mode: ExecutionMode::name(instance.settings.mode),
             isolated: instance.isolated(),
             isolations: instance.isolations.sum(),
-            calls: instance.calls.sum(),
+            calls: instance.calls(),
             failures: instance.failures.sum(),
             in_flight: instance.in_flight(),
             live_heap_bytes: instance.live_heap(),

@@ -35,6 +35,7 @@ pub(crate) use outcome::{Failure, FromFailure, Subject};
 use crate::cancel::Link;
 use crate::housekeeping::{Sleep, after};
 use crate::instance::Live;
+use crate::metrics::Took;
 use crate::per_thread::next_call_id;
 use crate::watchdog;
 
@@ -66,6 +67,12 @@ pub(crate) enum Fault {
     Gone,
 }
 
+/// A call that has ended.
+pub(crate) struct Ended<R> {
+    pub(crate) answer: Result<R, Fault>,
+    pub(crate) took: Took,
+}
+
 /// A token of the host with its link.
 pub(crate) type Cancellation = (CancellationToken, Arc<Link>);
 
@@ -75,6 +82,7 @@ pub(crate) struct HostCall<L, R, S> {
     state: State<R, S>,
     terms: Terms,
     cancellation: Option<Cancellation>,
+    took: Took,
     live: L,
 }
 
@@ -101,14 +109,16 @@ where
     S: FnOnce(&L, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
 {
     pub(crate) fn new(live: L, terms: Terms, cancellation: Option<Cancellation>, start: S) -> Self {
-        Self { state: State::New(start), terms, cancellation, live }
+        Self { state: State::New(start), terms, cancellation, took: Took::default(), live }
     }
 
     /// Makes the crossing call; with when its deadline is.
-    fn start(&self, start: S, cx: &mut Context<'_>) -> (FfiCall<R>, u64) {
+    fn start(&mut self, start: S, cx: &mut Context<'_>) -> (FfiCall<R>, u64) {
         let token = self.cancellation.as_ref().map_or(FfiToken::NONE, |(_, link)| link.mirror().token());
         let limit = u64::try_from(self.terms.deadline.as_nanos()).unwrap_or(u64::MAX);
-        let deadline_ns = monotonic_ns().saturating_add(limit);
+        let began_ns = monotonic_ns();
+        self.took = Took { began_ns, at_once: true };
+        let deadline_ns = began_ns.saturating_add(limit);
         let mut out = MaybeUninit::uninit();
         CallOptions::with_current(|options| {
             let context = FfiCallContext {
@@ -157,14 +167,15 @@ where
     R: HeapBytes,
     S: FnOnce(&L, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
 {
-    type Output = Result<R, Fault>;
+    type Output = Ended<R>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match std::mem::replace(&mut this.state, State::Done) {
+        let answer = match std::mem::replace(&mut this.state, State::Done) {
             State::New(start) => match this.start(start, cx) {
                 (FfiCall::Ready(reply), _) => this.finish(reply),
                 (FfiCall::Pending(future), deadline_ns) => {
+                    this.took.at_once = false;
                     // The time that its first poll took is the plugin's.
                     let left = Duration::from_nanos(deadline_ns.saturating_sub(monotonic_ns()));
                     let deadline = this.live.as_ref().housekeeping().sleep_until(after(left));
@@ -176,7 +187,8 @@ where
             },
             State::Pending(pending) => this.poll_pending(pending, cx),
             State::Done => panic!("a call was polled after it had answered"),
-        }
+        };
+        answer.map(|answer| Ended { answer, took: this.took })
     }
 }
 

@@ -18,6 +18,7 @@ use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, MiniChatModelPolicyP
 use super::Fault;
 use crate::instance::Class;
 use crate::method::Method;
+use crate::metrics::Outcome;
 
 /// What was called.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,29 @@ impl Failure {
                     Class::Error
                 }
                 _ => Class::Other,
+            },
+        }
+    }
+
+    /// As what it is counted.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Answer(_) => Outcome::Undecodable,
+            Self::NotServing(_) => Outcome::NotServing,
+            Self::Fault(Fault::Gone) => Outcome::Stopped,
+            Self::Fault(Fault::Cancelled(_)) => Outcome::Cancelled,
+            Self::Fault(Fault::Deadline(_)) => Outcome::Deadline,
+            Self::Fault(Fault::Ffi(error)) => match (error.origin, error.kind) {
+                (FfiErrorOrigin::PANIC, _) => Outcome::Panic,
+                (FfiErrorOrigin::DEADLINE, _) => Outcome::Deadline,
+                (FfiErrorOrigin::CANCELLED, _) => Outcome::Cancelled,
+                (FfiErrorOrigin::RUNTIME_GONE, _) => Outcome::Stopped,
+                (FfiErrorOrigin::PLUGIN, FfiErrorKind::NOT_FOUND) => Outcome::NotFound,
+                (FfiErrorOrigin::PLUGIN, FfiErrorKind::INTERNAL) => Outcome::Internal,
+                (FfiErrorOrigin::PLUGIN, FfiErrorKind::TRANSIENT | FfiErrorKind::PLUGIN_TIMEOUT) => Outcome::Transient,
+                // What the plugin cannot express is permanent for it.
+                (FfiErrorOrigin::PLUGIN | FfiErrorOrigin::CONVERSION, FfiErrorKind::PERMANENT) => Outcome::Permanent,
+                _ => Outcome::Undecodable,
             },
         }
     }

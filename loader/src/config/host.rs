@@ -7,7 +7,7 @@ use super::section::{self, Section};
 use super::source::Report;
 use crate::method::Kind;
 use crate::registry::{self, GtsTypes};
-use crate::{budget, preflight};
+use crate::{budget, metrics, preflight};
 
 /// The keys of `[host]`.
 pub(crate) const KEYS: &[&str] = &[
@@ -23,6 +23,7 @@ pub(crate) const KEYS: &[&str] = &[
     "max_images",
     "gts_model_policy",
     "gts_audit",
+    "metrics_prefix",
 ];
 
 /// `[host]`, read and checked. `Default` gives that of an absent section.
@@ -53,6 +54,8 @@ pub struct HostSection {
     pub max_images: u32,
     /// The GTS types that plugins are known by; mini-chat's.
     pub gts_types: GtsTypes,
+    /// What the names of metrics begin with; `mini_chat_plugin`.
+    pub metrics_prefix: String,
 }
 
 impl Default for HostSection {
@@ -69,6 +72,7 @@ impl Default for HostSection {
             preflight_memory: u32::try_from(preflight::DEFAULT_MEMORY >> 20).unwrap_or(u32::MAX),
             max_images: budget::DEFAULT_IMAGES,
             gts_types: GtsTypes::default(),
+            metrics_prefix: metrics::DEFAULT_PREFIX.to_owned(),
         }
     }
 }
@@ -103,6 +107,9 @@ impl HostSection {
                 .unwrap_or(default.preflight_memory),
             max_images: section.number(report, "max_images", 1, 1 << 16).unwrap_or(default.max_images),
             gts_types: read_types(report, section, default.gts_types),
+            metrics_prefix: section
+                .string(report, "metrics_prefix", metrics::PREFIX_FORM, metrics::is_prefix)
+                .map_or(default.metrics_prefix, str::to_owned),
         }
     }
 }

@@ -160,6 +160,12 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// A prefix that no metric can have.
+    #[error("metrics cannot have the prefix {prefix:?}: expected a {}", crate::metrics::PREFIX_FORM)]
+    BadMetricsPrefix {
+        /// The prefix.
+        prefix: String,
+    },
     /// A required plugin does not serve, and the host was told to fail then.
     #[error("required plugins do not serve: {}", list(failures))]
     Required {

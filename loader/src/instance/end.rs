@@ -48,6 +48,10 @@ impl Instance {
         let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config, self.live.module.shutdown());
         let shutdown = shutdown.await.err();
         unfinished.plugin = None;
+        if matches!(shutdown, Some(CreateError::Panicked { .. })) {
+            self.tally.count_panic();
+        }
+        self.tally.set_evicted(self.bridge.evicted());
         let (baseline, account, name) = (self.baseline, self.live.account, self.settings.name.to_string());
         let generation = self.settings.generation;
         let live = Arc::clone(&self.live);

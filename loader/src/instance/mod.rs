@@ -43,6 +43,7 @@ use crate::events::{Events, HostEvent};
 use crate::gate::Gate;
 use crate::heap::Account;
 use crate::method::{Kind, Method};
+use crate::metrics::Tally;
 use crate::open::OpenedImage;
 use crate::watchdog::{Rule, Trip, Watchdog, Watched};
 use trial::{Failures, OnTrial};
@@ -55,7 +56,7 @@ pub(crate) struct Instance {
     pub(crate) settings: Settings,
     pub(crate) since: SystemTime,
     pub(crate) bridge: Bridge,
-    pub(crate) calls: Sharded,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) failures: Sharded,
     classes: Failures,
     trial: OnTrial,
@@ -165,14 +166,14 @@ impl Instance {
         self.classes.add(class);
         let trial = self.trial.current();
         if let Some(trial) = &trial {
-            trial.judge(class, &self.classes, self.calls.sum());
+            trial.judge(class, &self.classes, self.calls());
         }
         trial.is_some()
     }
 
     /// How it has done so far.
     pub(crate) fn shares(&self) -> Shares {
-        Shares::of(&self.classes, self.calls.sum())
+        Shares::of(&self.classes, self.calls())
     }
 
     /// Begins its probation.
@@ -205,6 +206,11 @@ impl Instance {
             Kind::ModelPolicy => self.policy.is_some(),
             Kind::Audit => self.audit.is_some(),
         }
+    }
+
+    /// Calls begun so far.
+    pub(crate) fn calls(&self) -> i64 {
+        self.tally.calls() + self.in_flight()
     }
 
     /// Calls under way.

@@ -140,7 +140,7 @@ impl OpenedInstance {
             baseline,
             since: SystemTime::now(),
             gate: Gate::default(),
-            calls: Sharded::default(),
+            tally: Arc::default(),
             failures: Sharded::default(),
             classes: Failures::default(),
             trial: OnTrial::default(),
@@ -168,7 +168,7 @@ pub(super) async fn step<R: HeapBytes>(
     let call = HostCall::<_, R, _>::new(Arc::clone(live), terms, None, move |_, context, waker, out| {
         function(raw, context, waker, out);
     });
-    call.await.map_err(|fault| match fault {
+    call.await.answer.map_err(|fault| match fault {
         Fault::Ffi(error) => create_error(error, &live.name, stage, config, None),
         // A step has no token and is not given up: it ends by itself or by its deadline.
         Fault::Deadline(_) | Fault::Cancelled(_) | Fault::Gone => {

@@ -53,6 +53,10 @@ impl Process {
         let mut child = Command::new(program)
             .arg(ARGUMENT)
             .env(VARIABLE, std::process::id().to_string())
+            // What systemd is told, it is told by the host.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

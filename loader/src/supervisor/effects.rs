@@ -298,6 +298,7 @@ impl Run {
             plugin: name.to_owned(),
             generation: number,
             digest: build.key.digest,
+            kind,
             why,
         });
     }

@@ -150,6 +150,10 @@ pub(crate) struct RunArgs {
     pub(crate) on_failure: OnFailureArg,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
+    /// Answer /healthz, /readyz and /metrics (for Prometheus) over HTTP there; with port 0 the system chooses one, and
+    /// the line `listening addr=…` on stdout names it. To whoever can reach the address, so choose it accordingly
+    #[arg(long, value_name = "ADDRESS:PORT", env = "MINI_CHAT_LISTEN")]
+    pub(crate) listen: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

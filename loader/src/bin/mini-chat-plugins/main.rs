@@ -6,6 +6,7 @@
 //! | `cli.rs` | the command line |
 //! | `exit.rs`, `failure.rs` | exit codes, and what goes to stderr with them |
 //! | `run.rs`, `events.rs`, `signals.rs`, `logs.rs` | `run` |
+//! | `probes.rs`, `probes/` | health, readiness, metrics; systemd |
 //! | `list.rs`, `survey.rs` | `list`; which file of a directory would serve |
 //! | `inspect.rs` | `inspect` |
 //! | `call.rs`, `call/` | `call` |
@@ -27,6 +28,7 @@ mod install;
 mod list;
 mod logs;
 mod output;
+mod probes;
 mod run;
 mod signals;
 mod status;

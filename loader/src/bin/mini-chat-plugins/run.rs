@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::logs;
 use crate::output::{Look, Output, plain};
+use crate::probes::{self, Probes};
 use crate::signals::Signals;
 use crate::table::{Table, cell};
 
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     let mut signals = Signals::register()?;
     logs::start("info", output)?;
     must_exist(&args.plugins)?;
+    let probes = probes(args, output)?;
     let mut builder = args.files.host().on_failure(args.on_failure.into());
     if let Some(config) = &args.files.config {
         // By its path, so that it is read again when it changes.
@@ -35,13 +37,15 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     // Before the line that scripts wait for.
     let control = control::serve(&host, &args.control)?;
     report_start(&host.status(), args.json, output);
+    probes.ready(&host);
 
     // A signal that came during the start has waited here: what was started is ended in order.
     let events = Events::print(&host, args.json, *output);
     let signal = signals.wait(|| {
         tracing::info!("SIGHUP: looking at the plugin directories and the configuration");
-        host.rescan();
+        probes.reload(|| host.rescan());
     });
+    probes.ending();
     // What the end itself brings is in its report.
     events.stop();
     if args.json {
@@ -56,6 +60,22 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     drop(control);
     report_end(&report, args.json, output);
     Ok(if report.is_clean() { Exit::Ok } else { Exit::Failed })
+}
+
+/// Answers probes from now on, before there is anything that could take long.
+fn probes(args: &RunArgs, output: &Output) -> Result<Probes, Failure> {
+    let Some(address) = args.listen.as_deref().filter(|address| !address.is_empty()) else {
+        tracing::info!("health, readiness and metrics are not served: --listen 127.0.0.1:9464 would do so");
+        return Probes::start(None);
+    };
+    let (listener, address) = probes::bind(address)?;
+    tracing::info!(%address, "health, readiness and metrics are served");
+    if args.json {
+        output.json_line(&json!({ "event": "listening", "addr": address.to_string() }));
+    } else {
+        output.print(&format!("listening addr={address}\n"));
+    }
+    Probes::start(Some(listener))
 }
 
 /// A host outlives a directory that vanishes; one that was not there from the start is a mistake.

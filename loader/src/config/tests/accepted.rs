@@ -37,6 +37,10 @@ fn the_example_is_read_as_it_says() {
     assert_eq!(config.host.shutdown, defaults.shutdown);
     assert_eq!((config.host.watch, config.host.rescan), (defaults.watch, defaults.rescan));
     assert_eq!((defaults.watch, defaults.rescan), (true, S(30)));
+    assert_eq!(
+        (&*config.host.metrics_prefix, config.host.metrics_prefix == defaults.metrics_prefix),
+        ("mini_chat_plugin", true)
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ const WHOLE: &[(&str, &[&str])] = &[
             "4:33: host.trusted_uids[2]: expected integer, found string",
             "5:12: host.shutdown: expected duration string such as \"250ms\", \"5s\" or \"2m\", found integer",
             "6:1: host.shut: unknown key `shut`, expected one of image_dir, data_dir, allow_needed, trusted_uids, shutdown, \
-         watch, rescan, preflight, preflight_memory, max_images, gts_model_policy, gts_audit",
+         watch, rescan, preflight, preflight_memory, max_images, gts_model_policy, gts_audit, metrics_prefix",
         ],
     ),
     ("[plugins.eu]\r\nlibrary = 'x\r\n", &["2:14: not valid TOML: invalid literal string, expected `'`"]),

@@ -22,7 +22,8 @@ pub fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Comma
     command.args(arguments);
     let log = ["MINI_CHAT_LOG", "RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
     let places = ["STATE_DIRECTORY", "MINI_CHAT_STATE_DIR", "MINI_CHAT_CONTROL", "RUNTIME_DIRECTORY"];
-    for variable in log.into_iter().chain(places).chain(["MINI_CHAT_LISTEN", "NOTIFY_SOCKET", "WATCHDOG_USEC"]) {
+    let probes = ["MINI_CHAT_LISTEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    for variable in log.into_iter().chain(places).chain(probes) {
         command.env_remove(variable);
     }
     command

@@ -85,8 +85,8 @@ impl Probes {
         // Once per program.
         let _ = self.stage.host.set(host.probe());
         if let (Some(runtime), Some(notifier)) = (&self.runtime, &self.notifier) {
-            notifier.ready(&host.probe());
-            notify::keep_telling(runtime, notifier, &self.stage, host.probe());
+            let told = notifier.ready(&host.probe());
+            notify::keep_telling(runtime, notifier, &self.stage, host.probe(), told);
         }
     }
 

@@ -61,9 +61,11 @@ impl Notifier {
         }
     }
 
-    /// The host serves what it can.
-    pub(super) fn ready(&self, host: &Probe) {
-        self.send(&["READY=1", &status(host)]);
+    /// The host serves what it can. Gives what was said of that.
+    pub(super) fn ready(&self, host: &Probe) -> String {
+        let status = status(host);
+        self.send(&["READY=1", &status]);
+        status
     }
 
     pub(super) fn reloading(&self) {
@@ -105,13 +107,13 @@ fn status(host: &Probe) -> String {
     format!("STATUS=serving {serving} of {of} plugins{missing}")
 }
 
-/// Tells what changes from now on.
-pub(super) fn keep_telling(runtime: &Handle, notifier: &Arc<Notifier>, stage: &Arc<Stage>, host: Probe) {
+/// Tells what changes from now on; `told`: the status so far.
+pub(super) fn keep_telling(runtime: &Handle, notifier: &Arc<Notifier>, stage: &Arc<Stage>, host: Probe, told: String) {
     if let Some(limit) = notifier.watchdog {
         drop(runtime.spawn(feed_watchdog(Arc::clone(notifier), Arc::clone(stage), limit / 2)));
     }
     drop(runtime.spawn(extend_timeout(Arc::clone(notifier), Arc::clone(stage))));
-    drop(runtime.spawn(tell_status(Arc::clone(notifier), Arc::clone(stage), host)));
+    drop(runtime.spawn(tell_status(Arc::clone(notifier), Arc::clone(stage), host, told)));
 }
 
 async fn feed_watchdog(notifier: Arc<Notifier>, stage: Arc<Stage>, period: Duration) {
@@ -139,9 +141,8 @@ async fn extend_timeout(notifier: Arc<Notifier>, stage: Arc<Stage>) {
     }
 }
 
-async fn tell_status(notifier: Arc<Notifier>, stage: Arc<Stage>, host: Probe) {
+async fn tell_status(notifier: Arc<Notifier>, stage: Arc<Stage>, host: Probe, mut told: String) {
     let mut events = host.events();
-    let mut told = String::new();
     loop {
         match events.recv().await {
             Err(RecvError::Closed) => return,

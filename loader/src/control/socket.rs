@@ -120,15 +120,12 @@ fn listen_at(path: &Path) -> Result<(UnixListener, (u64, u64)), ControlError> {
     Err(ControlError::InUse { path: path.to_owned() })
 }
 
-/// Listens at a private name. The mode that a socket has when it is bound is that of its file; without the first line
-/// there would be a moment with another one.
+/// Listens at a private name. The file of a socket has the mode that the socket has when it is bound: set before, there is
+/// no moment with another one, and nothing to be mended afterwards.
 fn bound(name: &Path) -> io::Result<UnixListener> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let private = Mode::RUSR | Mode::WUSR;
-    rustix::fs::fchmod(&socket, private)?;
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     bind(&socket, &SocketAddrUnix::new(name)?)?;
-    // The umask may have taken from it.
-    rustix::fs::chmod(name, private)?;
     listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }

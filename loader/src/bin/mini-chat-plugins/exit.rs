@@ -63,15 +63,13 @@ impl Exit {
                  installed), or by the host, or taken back by it; status: a required plugin (with NAME, that plugin) does not \
                  serve; swap, reload, rollback, unpin, unquarantine: the host refused"
             }
-            Self::Usage => {
-                "the command line is wrong, the arguments of a call included, or nothing says where the control socket is"
-            }
+            Self::Usage => "the command line is wrong, arguments of a call included, or no control socket is named",
             Self::Unavailable => {
                 "run: with --on-failure fail, a required plugin does not serve; run, check: no host can be started here; \
-                 call: no plugin serves that has the method; install: the file cannot be written; install --wait, status, swap, \
-                 reload, rollback, unpin, unquarantine, events: no host can be reached"
+                 call: no plugin serves that has the method; install: the file cannot be written; all that ask a running host: \
+                 none can be reached"
             }
-            Self::NoVerdict => "install --wait: no verdict within --timeout; the file is in place",
+            Self::NoVerdict => "install --wait: no verdict within --timeout, the file is in place",
             Self::BadConfig => "the configuration is wrong or cannot be read",
             Self::Interrupted => "run: left at once at a second signal, which was Ctrl-C",
             Self::Terminated => "run: left at once at a second signal, which was SIGTERM",

@@ -86,8 +86,8 @@ impl Waiting {
             }
         }
         if let Some(message) = message {
-            let stays = match exit {
-                Exit::Failed if verdict != "replaced" => format!(
+            let stays = match verdict {
+                "refused" | "rolled_back" => format!(
                     "; the file stays at {}, and the host does not try its content again: install a better build there, or \
                      the one before",
                     installation.target().display()

@@ -202,7 +202,13 @@ impl Manager {
     /// The next message, as its lines.
     fn message(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
-        let size = self.0.recv(&mut bytes).expect("a message");
+        let size = loop {
+            match self.0.recv(&mut bytes) {
+                // A socket with a limit is not waited for again by itself when the process was stopped meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                received => break received.expect("a message"),
+            }
+        };
         String::from_utf8_lossy(&bytes[..size]).lines().map(str::to_owned).collect()
     }
 

@@ -36,8 +36,9 @@ pub(crate) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failure> {
     let host = block_on(builder.build())?;
     // Before the line that scripts wait for.
     let control = control::serve(&host, &args.control)?;
-    report_start(&host.status(), args.json, output);
+    // Whoever has read that it is ready finds it so.
     probes.ready(&host);
+    report_start(&host.status(), args.json, output);
 
     // A signal that came during the start has waited here: what was started is ended in order.
     let events = Events::print(&host, args.json, *output);

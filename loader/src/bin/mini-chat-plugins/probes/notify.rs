@@ -11,6 +11,7 @@
 //! | at half of `WATCHDOG_USEC` | `WATCHDOG=1`, while the host shows that it is at work |
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -56,8 +57,14 @@ impl Notifier {
 
     /// Each part is a line.
     fn send(&self, lines: &[&str]) {
-        if let Err(error) = self.socket.send_to_addr(lines.join("\n").as_bytes(), &self.address) {
-            tracing::warn!("systemd could not be told {}: {error}", lines.join(" "));
+        let message = lines.join("\n");
+        loop {
+            match self.socket.send_to_addr(message.as_bytes(), &self.address) {
+                // A signal of ours: a socket with a limit is not tried again by itself.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return tracing::warn!("systemd could not be told {}: {error}", lines.join(" ")),
+                Ok(_) => return,
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a host counts, given to the `metrics` facade: the program that embeds the host installs the recorder.
 //!
 //! Nothing of the facade is touched on the path of a call. A call adds to counters of its own thread's share
-//! ([`tally`]); once a second, and whenever somebody asks ([`PluginHost::collect_metrics`](crate::PluginHost::collect_metrics)),
+//! (`tally`); once a second, and whenever somebody asks ([`PluginHost::collect_metrics`](crate::PluginHost::collect_metrics)),
 //! a collector copies them. So install the recorder before the host is built: what was copied before is not copied again
 //! into histograms.
 //!

@@ -70,7 +70,9 @@ impl Exit {
                  none can be reached"
             }
             Self::NoVerdict => "install --wait: no verdict within --timeout, the file is in place",
-            Self::BadConfig => "the configuration is wrong or cannot be read; run: the address of --listen cannot be had",
+            Self::BadConfig => {
+                "the configuration is wrong or cannot be read; run: the address of --listen cannot be had"
+            }
             Self::Interrupted => "run: left at once at a second signal, which was Ctrl-C",
             Self::Terminated => "run: left at once at a second signal, which was SIGTERM",
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mini_chat_plugin_tests::plugins;
 use mini_chat_plugin_tests::program::{Running, Signal, command, run};
+use mini_chat_plugin_tests::stamped::{ID, good};
 
 const HANGING: &str = "fixture.audit._.hanging.v1";
 
@@ -79,6 +80,7 @@ fn ending_with(code: i32) -> i32 {
         }
         2 => run(["serve"]).code,
         69 => run(["status", "--control", &at("nobody.sock")]).code,
+        75 => no_verdict(),
         78 => {
             fs::write(place.path().join("plugins.toml"), "[plugins\n").unwrap();
             run(["run", "--config", &at("plugins.toml"), "--plugins", &at("")]).code
@@ -89,10 +91,28 @@ fn ending_with(code: i32) -> i32 {
     }
 }
 
+/// Waits for a verdict that takes an hour.
+fn no_verdict() -> i32 {
+    let place = plugins::directory();
+    let at = |name: &str| place.path().join(name).display().to_string();
+    fs::create_dir(at("plugins")).unwrap();
+    good(1).drop_in(Path::new(&at("plugins")), "stamped.so");
+    let build = good(2).drop_in(place.path(), "stamped.so").display().to_string();
+    let entry = format!("[plugins.\"{ID}\"]\ndata_dir = \"data\"\nprobation = {{ duration = \"1h\" }}\n");
+    fs::write(at("plugins.toml"), entry).unwrap();
+    let (config, control) = (["--config", &at("plugins.toml")], ["--control", &at("control.sock")]);
+    let mut host = command(["run", "--plugins", &at("plugins")]);
+    host.args(config).args(control);
+    let host = Running::start(host);
+    host.stdout_until(|line| line.starts_with("ready "));
+    let install = ["install", &build, &at("plugins"), "--wait", "--timeout", "3s"];
+    run(install.into_iter().chain(config).chain(control)).code
+}
+
 /// Sends a signal twice to a host whose plugin does not end.
 fn twice(signal: Signal) -> i32 {
     let place = plugins::directory();
-    plugins::drop_in(place.path(), &plugins::built("hanging-plugin"), "hanging.so");
+    plugins::drop_in(place.path(), &plugins::built("fixture-hanging"), "hanging.so");
     fs::write(place.path().join("plugins.toml"), format!("[plugins.\"{HANGING}\"]\n")).unwrap();
     let mut command = command(["run", "--plugins"]);
     command.arg(place.path()).arg("--config").arg(place.path().join("plugins.toml"));

@@ -5,6 +5,7 @@ use std::fs;
 use mini_chat_plugin_tests::by_hand::{self, descriptor};
 use mini_chat_plugin_tests::program::{Ran, command, end, run};
 use mini_chat_plugin_tests::site::{GOOD, MISBEHAVING, Site};
+use mini_chat_plugin_tests::stamped;
 use serde_json::{Value, json};
 
 fn check(site: &Site, file: &str, config: &str, options: &[&str]) -> Ran {
@@ -85,4 +86,26 @@ fn what_cannot_be_checked() {
     assert_eq!((ran.code, ran.stdout.as_str()), (78, ""), "{ran:?}");
     assert_eq!(run(["check"]).code, 2);
     assert_eq!(run(["check", "/", "--level", "all"]).code, 2);
+}
+
+/// A host that is newer than a plugin says, before it is rolled out, what it would answer in its place.
+#[test]
+fn methods_that_are_newer_than_the_plugin() {
+    let site = Site::new();
+    let mut bytes = stamped::good(1).bytes();
+    // As a plugin of an older SDK: its descriptor does not have the method.
+    let (known, unknown) = (b"\"check_user_license\"", b"\"check_user_xxxxxxx\"");
+    let places: Vec<usize> =
+        bytes.windows(known.len()).enumerate().filter(|(_, window)| *window == known).map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "the descriptor lists it");
+    for place in places {
+        bytes[place..place + known.len()].copy_from_slice(unknown);
+    }
+    fs::create_dir(site.path("older")).unwrap();
+    fs::write(site.path("older/stamped.so"), bytes).unwrap();
+    let config = format!("[plugins.\"{}\"]\ndata_dir = \"data\"\n", stamped::ID);
+    let ran = check(&site, "older", &config, &["--json"]);
+    assert_eq!((ran.code, &ran.json()["checked"][0]["by_default"]), (0, &json!(["check_user_license"])), "{ran:?}");
+    let ran = check(&site, "older", &config, &[]);
+    assert!(ran.stdout.contains("newer than it and answered by default: check_user_license"), "{}", ran.stdout);
 }

@@ -168,6 +168,17 @@ fn every_command_is_there_with_its_flags() {
     }
 }
 
+#[test]
+fn every_metric_of_a_rule_is_one() {
+    let (operating, metrics) = (read("docs/operating.md"), read("docs/metrics.md"));
+    let words = operating.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("mini_chat_plugin_")).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        assert!(metrics.contains(&format!("| `{name}` |")), "docs/metrics.md does not have {name}");
+    }
+}
+
 /// The pieces of each message of a log line, as it stands in the sources, with its level.
 fn messages(directory: &Path, found: &mut Vec<(String, Vec<String>)>) {
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {

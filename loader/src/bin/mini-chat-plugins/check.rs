@@ -8,6 +8,7 @@ use mini_chat_plugin_loader::Preflight;
 use mini_chat_plugin_loader::config::{HostSection, PluginEntry, PluginsConfig};
 use mini_chat_plugin_loader::error::{LoadError, PluginFailure};
 use mini_chat_plugin_loader::find::Candidate;
+use mini_chat_plugin_loader::method::Method;
 use mini_chat_plugin_loader::preflight::{Checker, PreflightLevel, PreflightReport};
 use mini_chat_plugin_loader::verify::{Inspection, ReadLimits, VerifiedImage, VerifyPolicy, inspect};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub(crate) struct Checked {
     file: Option<PathBuf>,
     /// The instance's name; none for a file that was refused before.
     plugin: Option<String>,
+    /// Methods that are newer than the plugin, which this version of the host answers by default.
+    by_default: Vec<&'static str>,
     pub(crate) outcome: Result<PreflightReport, PluginFailure>,
 }
 
@@ -104,8 +107,10 @@ pub(crate) fn check(
     if entries.is_empty() {
         entries.push(PluginEntry::new(id.clone()));
     }
+    let by_default: Vec<_> = image.descriptor().answered_by_default().into_iter().map(Method::name).collect();
     let checked = entries.into_iter().map(|entry| Checked {
         file: Some(image.path().to_owned()),
+        by_default: by_default.clone(),
         outcome: block_on(checker.check(Arc::clone(&image), &entry, level)),
         plugin: Some(entry.name),
     });
@@ -117,14 +122,15 @@ fn without_file(config: &PluginsConfig, found: &[String]) -> Vec<Checked> {
     let missing = config.plugins.iter().filter(|entry| entry.enabled && !found.contains(&entry.library));
     let checked = missing.map(|entry| {
         let (plugin, library) = (entry.name.clone(), entry.library.clone());
-        Checked { file: None, plugin: Some(plugin.clone()), outcome: Err(PluginFailure::NoFile { plugin, library }) }
+        let outcome = Err(PluginFailure::NoFile { plugin: plugin.clone(), library });
+        Checked { file: None, plugin: Some(plugin), by_default: Vec::new(), outcome }
     });
     checked.collect()
 }
 
 impl Checked {
     pub(crate) fn refused(file: Option<PathBuf>, error: LoadError) -> Self {
-        Self { file, plugin: None, outcome: Err(error.into()) }
+        Self { file, plugin: None, by_default: Vec::new(), outcome: Err(error.into()) }
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -133,7 +139,7 @@ impl Checked {
             Ok(report) => json!({
                 "file": file, "plugin": self.plugin, "verdict": "ok", "level": report.level,
                 "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
-                "shutdown_error": report.shutdown_error,
+                "shutdown_error": report.shutdown_error, "by_default": self.by_default,
             }),
             Err(failure) => json!({
                 "file": file, "plugin": self.plugin, "verdict": failure.kind(), "message": failure.to_string(),
@@ -160,9 +166,12 @@ pub(crate) fn table(checked: &[Checked]) -> Table {
         let plugin = cell(one.plugin.as_deref().unwrap_or_default(), Look::Plain);
         match &one.outcome {
             Ok(report) => {
-                let verdict = match &report.shutdown_error {
-                    None => cell("ok", Look::Good),
-                    Some(error) => cell(format!("ok, but: {error}"), Look::Odd),
+                let newer = (!one.by_default.is_empty())
+                    .then(|| format!("newer than it and answered by default: {}", one.by_default.join(", ")));
+                let but: Vec<String> = report.shutdown_error.clone().into_iter().chain(newer).collect();
+                let verdict = match but.as_slice() {
+                    [] => cell("ok", Look::Good),
+                    but => cell(format!("ok, but: {}", but.join("; ")), Look::Odd),
                 };
                 let time = cell(format!("{} ms", report.took.as_millis()), Look::Dim);
                 table.row([file, plugin, cell(report.level.name(), Look::Plain), time, verdict]);

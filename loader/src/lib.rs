@@ -23,6 +23,7 @@
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
 //! | who may still use an instance that ends | `gate` |
+//! | what audit events are cleaned of | [`sanitize`] |
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | whether there is room for one more | `budget` |
@@ -66,6 +67,7 @@ pub mod preflight;
 mod probe;
 mod process_state;
 pub mod registry;
+pub mod sanitize;
 mod scan;
 mod services;
 mod slot;

@@ -7,6 +7,7 @@ use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatMode
 
 use tokio::sync::{broadcast, watch};
 
+use crate::audit::{AuditFanOut, FanOutConfig};
 use crate::builder::PluginHostBuilder;
 use crate::control::ControlSocket;
 use crate::error::{ControlError, SwapError};
@@ -84,6 +85,14 @@ impl PluginHost {
     #[must_use]
     pub fn audit(&self, name: &str) -> Arc<dyn MiniChatAuditPluginClientV1> {
         self.handle.client(name)
+    }
+
+    /// An audit plugin that delivers each event to every audit plugin of this host: those that serve the trait, those that
+    /// have and are to again, and those with a section `[plugins.NAME.audit]`. It follows loads, swaps and retirements.
+    #[must_use]
+    pub fn audit_fan_out(&self, config: FanOutConfig) -> Arc<AuditFanOut> {
+        let handle = self.handle.clone();
+        Arc::new(AuditFanOut::new(self.watch(), Box::new(move |name| handle.client(name)), config))
     }
 
     /// What serves, what does not, and why.

@@ -23,7 +23,7 @@
 //! | how a call crosses | `call`, `client` |
 //! | how cancellation crosses | `cancel` |
 //! | who may still use an instance that ends | `gate` |
-//! | what audit events are cleaned of | [`sanitize`] |
+//! | how events reach every audit plugin, and what they are cleaned of | [`audit`], [`sanitize`] |
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
 //! | whether there is room for one more | `budget` |
@@ -40,6 +40,7 @@ extern crate self as mini_chat_plugin_loader;
 #[path = "../tests/support/mod.rs"]
 mod test_support;
 
+pub mod audit;
 mod budget;
 mod builder;
 mod call;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use crate::config::AuditDelivery;
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
 use crate::metrics::Ledger;
@@ -38,6 +39,18 @@ pub(crate) struct Slot {
     ledger: Ledger,
     /// Whether the host is not ready without it.
     required: AtomicBool,
+    wishes: Mutex<Wishes>,
+}
+
+/// What its entry says beside what an instance is made of.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Wishes {
+    /// It is to serve.
+    pub(crate) wanted: bool,
+    /// `required` of the entry.
+    pub(crate) required: bool,
+    /// How events are delivered to it, if the entry says so.
+    pub(crate) audit: Option<AuditDelivery>,
 }
 
 /// Why nothing serves.
@@ -100,6 +113,7 @@ impl Slot {
             library: Mutex::default(),
             ledger: Ledger::default(),
             required: AtomicBool::new(false),
+            wishes: Mutex::default(),
         }
     }
 
@@ -182,6 +196,14 @@ impl Slot {
             retired.pop_front();
         }
         retired.push_back(ended);
+    }
+
+    pub(crate) fn wishes(&self) -> Wishes {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_wishes(&self, wishes: Wishes) {
+        *self.wishes.lock().unwrap_or_else(PoisonError::into_inner) = wishes;
     }
 
     /// Lists an instance as one that should have ended.

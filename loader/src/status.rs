@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::budget::Headroom;
 use crate::client::SlotClient;
-use crate::config::ExecutionMode;
+use crate::config::{AuditDelivery, ExecutionMode};
 use crate::error::LoadError;
 use crate::events::Phases;
 use crate::instance::{Ended, Instance};
@@ -188,6 +188,12 @@ pub struct PluginSnapshot {
     pub generation: Option<u64>,
     /// The state, in the words of the table in `ARCHITECTURE.md`.
     pub state: &'static str,
+    /// Whether it is to serve: not disabled.
+    pub wanted: bool,
+    /// `required` of its entry.
+    pub required: bool,
+    /// `[plugins.NAME.audit]` of its entry, if there is one.
+    pub delivery: Option<AuditDelivery>,
     /// A handle, if what serves serves this trait. It stays valid whatever happens to the plugin.
     pub model_policy: Option<Arc<dyn MiniChatModelPolicyPluginClientV1>>,
     /// Likewise.
@@ -198,6 +204,7 @@ impl PluginSnapshot {
     pub(crate) fn of(slot: &Arc<Slot>) -> Self {
         let current = slot.current();
         let serves = |kind| current.as_ref().is_some_and(|instance| instance.serves(kind));
+        let wishes = slot.wishes();
         let client = |kind| serves(kind).then(|| Arc::new(SlotClient::new(Arc::clone(slot))));
         Self {
             name: slot.name().to_owned(),
@@ -206,15 +213,19 @@ impl PluginSnapshot {
             priority: current.as_ref().map(|instance| instance.priority()),
             generation: current.as_ref().map(|instance| instance.settings.generation),
             state: slot.swap_status().state,
+            wanted: wishes.wanted,
+            required: wishes.required,
+            delivery: wishes.audit,
             model_policy: client(Kind::ModelPolicy).map(|client| client as _),
             audit: client(Kind::Audit).map(|client| client as _),
         }
     }
 
     fn facts(&self) -> impl PartialEq + std::fmt::Debug {
-        let Self { name, instance, vendor, priority, generation, state, model_policy, audit } = self;
-        let kinds = (model_policy.is_some(), audit.is_some());
-        (name.clone(), instance.clone(), vendor.clone(), *priority, *generation, *state, kinds)
+        let Self { name, instance, vendor, priority, generation, state, wanted, required, delivery, .. } = self;
+        let kinds = (self.model_policy.is_some(), self.audit.is_some());
+        let wishes = (*wanted, *required, delivery.clone());
+        (name.clone(), instance.clone(), vendor.clone(), *priority, *generation, *state, wishes, kinds)
     }
 }
 

@@ -125,7 +125,10 @@ where
                 deadline_ns,
                 call_id: next_call_id(),
                 attempt: options.map_or(0, |options| options.attempt),
-                mode: self.terms.mode,
+                mode: match options {
+                    Some(options) if options.isolated => FfiExecutionMode::ISOLATED,
+                    _ => self.terms.mode,
+                },
                 idempotency_key: FfiStr::new(options.map_or("", |options| &options.idempotency_key)),
                 traceparent: FfiStr::new(options.map_or("", |options| &options.traceparent)),
                 token,

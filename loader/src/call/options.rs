@@ -29,6 +29,8 @@ pub struct CallOptions {
     pub(crate) attempt: u32,
     pub(crate) idempotency_key: String,
     pub(crate) traceparent: String,
+    /// The call runs on the plugin's own threads, whatever its mode. Not told to the plugin.
+    pub(crate) isolated: bool,
 }
 
 // Invariant 1: `CURRENT` is null or points at the options of a scope that is being polled on this thread; the poll resets

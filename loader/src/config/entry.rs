@@ -7,6 +7,7 @@ use semver::Version;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::delivery::{self, AuditDelivery};
 use super::limits::{self, Limits};
 use super::origin::Origin;
 use super::probation::{self, Probation};
@@ -30,6 +31,7 @@ pub(crate) const KEYS: &[&str] = &[
     "data_dir",
     "limits",
     "probation",
+    "audit",
     "config",
 ];
 
@@ -99,6 +101,9 @@ pub struct PluginEntry {
     pub limits: Limits,
     /// How a new build of it is watched after a swap.
     pub probation: Probation,
+    /// How the audit fan-out delivers to it. With a section of its own, even an empty one, it is delivered to as soon as
+    /// it is wanted; without, as soon as it has served audit for the first time.
+    pub audit: Option<AuditDelivery>,
     /// Its own configuration.
     pub config: ConfigTable,
     /// The file that it stands in; none if it is from code.
@@ -123,6 +128,7 @@ impl PluginEntry {
             data_dir: None,
             limits: Limits::default(),
             probation: Probation::default(),
+            audit: None,
             config: ConfigTable::empty().for_plugin(&name),
             origin: None,
             name,
@@ -179,6 +185,7 @@ impl PluginEntry {
             Some(probation) => Probation::read(report, &probation),
             None => Probation::default(),
         };
+        let audit = section.section(report, "audit", delivery::KEYS).map(|audit| AuditDelivery::read(report, &audit));
         let text = |text: &str| text.to_owned();
         Some(Self {
             name: name.to_owned(),
@@ -196,6 +203,7 @@ impl PluginEntry {
             data_dir: section.path(report, "data_dir", base),
             limits,
             probation,
+            audit,
             config: read_config(report, base, &section),
             origin: None,
         })

@@ -16,10 +16,12 @@
 //! | `limits.rs` | `[plugins.NAME.limits]` |
 //! | `probation.rs` | `[plugins.NAME.probation]` |
 //! | `origin.rs` | keeps the text |
+//! | `delivery.rs` | `[plugins.NAME.audit]` |
 //! | `table.rs`, `node.rs` | `[plugins.NAME.config]` |
 //! | `secret.rs`, `resolved.rs` | the secrets that a config table refers to |
 //! | `source.rs`, `section.rs`, `key_path.rs`, `names.rs` | places, typed access, key paths, names |
 
+mod delivery;
 mod entry;
 mod host;
 mod key_path;
@@ -44,6 +46,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use delivery::{AuditDelivery, Delivery};
 pub use entry::{ExecutionMode, PluginEntry};
 pub use host::HostSection;
 pub use limits::{Limits, MAX_LIMIT};

@@ -14,7 +14,7 @@ use crate::error::{PluginFailure, Remedy, SwapError};
 use crate::events::Phases;
 use crate::instance::{Instance, Shares};
 use crate::scan::Known;
-use crate::slot::Slot;
+use crate::slot::{Slot, Wishes};
 use crate::start::Prepared;
 use crate::status::{Quarantined, Retry, SwapStatus, Swapped, seconds};
 use crate::swap::{Machine, Number};
@@ -262,6 +262,8 @@ impl Seat {
         });
         self.slot.set_required(self.is_required());
         self.slot.set_library(&self.entry.library);
+        let (wanted, required, audit) = (!self.disabled, self.entry.required, self.entry.audit.clone());
+        self.slot.set_wishes(Wishes { wanted, required, audit });
         self.slot.set_swap_status(SwapStatus {
             state: self.machine.phase().name(),
             candidate: self.machine.under_way().map(Build::status),

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{EXAMPLE, parse, parsed};
-use crate::config::{ExecutionMode, Limits, MAX_LIMIT, PluginsConfig, entry, host, limits, names};
+use crate::config::{
+    AuditDelivery, Delivery, ExecutionMode, Limits, MAX_LIMIT, PluginsConfig, delivery, entry, host, limits, names,
+};
 use crate::method::Method;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -31,6 +33,10 @@ fn the_example_is_read_as_it_says() {
     assert_eq!(eu.limits.methods.len(), 9);
     assert_eq!(eu.limits.deadline(Method::GetUserLimits), Duration::from_millis(500));
     assert_eq!(eu.limits.deadline(Method::PublishUsage), S(15));
+    let delivery = audit.audit.clone().expect("a section");
+    assert_eq!((delivery.delivery, delivery.is_required(false)), (Some(Delivery::Required), true));
+    assert_eq!(AuditDelivery { delivery: None, ..delivery }, AuditDelivery::default());
+    assert_eq!(eu.audit, None);
     // What the example calls the defaults are the defaults.
     assert_eq!(Limits { methods: Default::default(), ..eu.limits.clone() }, Limits::default());
     let defaults = crate::config::HostSection::default();
@@ -45,7 +51,7 @@ fn the_example_is_read_as_it_says() {
 
 #[test]
 fn the_example_has_every_key() {
-    let lists = [host::KEYS, entry::KEYS, limits::KEYS, &Method::NAMES];
+    let lists = [host::KEYS, entry::KEYS, limits::KEYS, delivery::KEYS, &Method::NAMES];
     for key in lists.into_iter().flatten() {
         let given = |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!(".{key}]"));
         assert!(EXAMPLE.lines().any(given), "{key} is not in the example");
@@ -62,6 +68,18 @@ fn an_entry_with_nothing_in_it_has_the_defaults() {
     assert_eq!((plugin.mode, plugin.workers, &plugin.data_dir), (ExecutionMode::Adaptive, None, &None));
     assert_eq!(plugin.limits, Limits::default());
     assert_eq!(config.host, Default::default());
+}
+
+#[test]
+fn delivery_is_required_as_the_plugin_is_unless_it_says_otherwise() {
+    let section = |keys: &str| {
+        let config = parsed(&format!("[plugins.eu]\nlibrary = 'a.b._.c.v1'\n[plugins.eu.audit]\n{keys}"));
+        config.plugins[0].audit.clone().expect("a section")
+    };
+    let empty = section("");
+    assert_eq!((empty.is_required(true), empty.is_required(false)), (true, false));
+    assert!(!section("delivery = 'best_effort'").is_required(true));
+    assert!(section("delivery = 'required'").is_required(false));
 }
 
 #[test]

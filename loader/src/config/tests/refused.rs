@@ -15,12 +15,13 @@ const ENTRY: &[(&str, &str)] = &[
     (
         "colour = 1",
         "3:1: plugins.eu.colour: unknown key `colour`, expected one of library, version, enabled, required, vendor, priority, \
-         instance, mode, workers, data_dir, limits, probation, config",
+         instance, mode, workers, data_dir, limits, probation, \
+         audit, config",
     ),
     (
         "\"a\\nb.c\" = 1",
         "3:1: plugins.eu.\"a\\nb.c\": unknown key `\"a\\nb.c\"`, expected one of library, version, enabled, required, vendor, priority, \
-         instance, mode, workers, data_dir, limits, probation, config",
+         instance, mode, workers, data_dir, limits, probation, audit, config",
     ),
     ("priority = '10'", "3:12: plugins.eu.priority: expected integer, found string"),
     ("priority = 1.0", "3:12: plugins.eu.priority: expected integer, found float"),
@@ -89,6 +90,15 @@ const ENTRY: &[(&str, &str)] = &[
         "4:8: plugins.eu.limits.drain: expected at least 1m 2s, found 45s: a replaced plugin must be able to end its longest call, \
          which is plugins.eu.limits.methods.get_user_limits (1m) + plugins.eu.limits.grace (2s); raise `drain` to 1m 2s or more",
     ),
+    (
+        "audit.delivery = 'best-effort'",
+        "3:18: plugins.eu.audit.delivery: expected one of required, best_effort, found another string",
+    ),
+    (
+        "audit.max_in_flight = 0",
+        "3:23: plugins.eu.audit.max_in_flight: expected integer from 1 to 65536, found another integer",
+    ),
+    ("audit.failure = 1", "3:7: plugins.eu.audit.failure: unknown key `failure`, did you mean `failures`?"),
     (
         "config.a.b = [1, nan]",
         "3:18: plugins.eu.config.a.b[1]: expected finite float, found a float that JSON cannot hold (infinite or not a number)",

@@ -1,0 +1,183 @@
+//! [`Member`]: one plugin as the fan-out knows it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
+
+use super::Clock;
+use super::breaker::{Admission, Breaker, Change, Rule, Verdict};
+use super::counters::PluginCounters;
+use super::report::Outcome;
+use super::stopwatch::Stopwatch;
+use crate::config::AuditDelivery;
+
+/// One plugin with its present settings.
+pub(super) struct Member {
+    pub(super) name: Arc<str>,
+    pub(super) client: Arc<dyn MiniChatAuditPluginClientV1>,
+    pub(super) required: bool,
+    pub(super) settings: AuditDelivery,
+    /// What served when this was made.
+    pub(super) generation: Option<u64>,
+    /// Outlives changes of the settings.
+    pub(super) state: Arc<State>,
+}
+
+/// How a plugin does.
+#[derive(Debug)]
+pub(super) struct State {
+    breaker: Mutex<Breaker>,
+    in_flight: AtomicU32,
+    /// It may be polled by the caller: its last answer was a good one. Read on each delivery, hence beside the lock.
+    clean: AtomicBool,
+    results: [AtomicU64; Outcome::NAMES.len()],
+    abandoned: AtomicU64,
+    opened: AtomicU64,
+    probes: AtomicU64,
+    accepted_probes: AtomicU64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            breaker: Mutex::new(Breaker::new()),
+            in_flight: AtomicU32::new(0),
+            clean: AtomicBool::new(false),
+            results: Default::default(),
+            abandoned: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            probes: AtomicU64::new(0),
+            accepted_probes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl State {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another build serves: what was held against the one before is not its fault.
+    pub(super) fn reset(&self) {
+        self.breaker().reset();
+        self.clean.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Member {
+    /// Begins a delivery, or says why there is none.
+    pub(super) fn admit(self: &Arc<Self>, clock: &Clock) -> Result<Pass, Outcome> {
+        let now = clock();
+        let before = self.state.in_flight.fetch_add(1, Ordering::Relaxed);
+        // From here on the pass keeps that count.
+        let stopwatch = Stopwatch::new(Arc::clone(clock));
+        let member = Arc::clone(self);
+        let mut pass = Pass { member, clock: Arc::clone(clock), stopwatch, epoch: None, probe: false };
+        if before >= self.settings.max_in_flight {
+            return Err(Outcome::BulkheadFull);
+        }
+        match self.state.breaker().admit(now) {
+            Admission::Pass(epoch) => pass.epoch = Some(epoch),
+            Admission::Probe(epoch) => (pass.epoch, pass.probe) = (Some(epoch), true),
+            Admission::Refused => return Err(Outcome::BreakerOpen { probing: false }),
+        }
+        Ok(pass)
+    }
+
+    /// Whether the caller may poll its deliveries.
+    pub(super) fn is_clean(&self) -> bool {
+        self.state.clean.load(Ordering::Relaxed)
+    }
+
+    /// Counts the outcome of a delivery.
+    pub(super) fn count(&self, outcome: &Outcome) {
+        self.state.results[outcome.place()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A delivery was given up by the caller.
+    pub(super) fn abandoned(&self) {
+        self.state.abandoned.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn counters(&self) -> PluginCounters {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        PluginCounters {
+            plugin: Arc::clone(&self.name),
+            required: self.required,
+            breaker: self.state.breaker().name(),
+            in_flight: self.state.in_flight.load(Ordering::Relaxed),
+            results: std::array::from_fn(|place| read(&self.state.results[place])),
+            abandoned: read(&self.state.abandoned),
+            opened: read(&self.state.opened),
+            probes: read(&self.state.probes),
+            accepted_probes: read(&self.state.accepted_probes),
+        }
+    }
+}
+
+/// A delivery that may take place. Dropped without an answer, it was given up.
+pub(super) struct Pass {
+    pub(super) member: Arc<Member>,
+    clock: Clock,
+    pub(super) stopwatch: Stopwatch,
+    /// None once it has been judged, or if it was not admitted.
+    epoch: Option<u64>,
+    pub(super) probe: bool,
+}
+
+impl Pass {
+    /// The plugin has answered.
+    pub(super) fn answered(mut self, outcome: &Outcome) {
+        if self.probe {
+            self.member.state.probes.fetch_add(1, Ordering::Relaxed);
+            let accepted = u64::from(outcome.is_accepted());
+            self.member.state.accepted_probes.fetch_add(accepted, Ordering::Relaxed);
+        }
+        let verdict = match outcome {
+            _ if self.is_slow() => Verdict::Failed,
+            Outcome::Accepted => Verdict::Good,
+            Outcome::Permanent(_) => Verdict::Permanent,
+            _ => Verdict::Failed,
+        };
+        self.judge(verdict);
+    }
+
+    fn is_slow(&self) -> bool {
+        self.stopwatch.spent() >= self.member.settings.slow
+    }
+
+    fn judge(&mut self, verdict: Verdict) {
+        let Some(epoch) = self.epoch.take() else { return };
+        let (name, state) = (&self.member.name, &self.member.state);
+        let change = {
+            let mut breaker = state.breaker();
+            let change = breaker.record(epoch, verdict, (self.clock)(), Rule::from(&self.member.settings));
+            state.clean.store(breaker.is_clean(), Ordering::Relaxed);
+            change
+        };
+        match change {
+            Change::None => {}
+            Change::Opened { pause, anew } => {
+                state.opened.fetch_add(1, Ordering::Relaxed);
+                if anew {
+                    tracing::warn!(
+                        plugin = &**name,
+                        "audit plugin is left alone for {pause:?}: it has failed too often"
+                    );
+                }
+            }
+            Change::Closed => tracing::info!(plugin = &**name, "audit plugin takes events again"),
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.epoch.is_some() {
+            let verdict = if self.is_slow() { Verdict::Failed } else { Verdict::Unknown };
+            self.judge(verdict);
+        }
+        self.member.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,217 @@
+//! The audit fan-out: every event goes to *every* audit plugin, and none of them can delay it for the others or lose it.
+//!
+//! [`PluginHost::audit_fan_out`](crate::PluginHost::audit_fan_out) makes an [`AuditFanOut`], which follows loads, swaps and
+//! retirements by itself. Each event is
+//!
+//! 1. sanitised, once ([`crate::sanitize`]);
+//! 2. handed to each plugin that has not taken it at an earlier try, is not left alone for having failed (`breaker.rs`), and
+//!    has not too many deliveries under way;
+//! 3. reported on, plugin by plugin ([`AuditReport`]), and as one answer in which only required plugins count;
+//! 4. remembered, if there will be another try (`memory.rs`).
+//!
+//! Deliveries of one event run at once, each within the deadline of its plugin. All but one run on their plugins' own
+//! threads, whatever their modes: a plugin that holds its thread would else hold up those behind it. The one that the caller
+//! polls comes last, and its last answer was a good one. A plugin that has failed is tried again on a thread of its own,
+//! which nobody waits for. So this needs no runtime and no timer, and works under any executor.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `roster.rs` | which plugins there are |
+//! | `member.rs` | one of them: its settings, its breaker, its counters |
+//! | `breaker.rs` | when one is left alone |
+//! | `memory.rs` | who has an event already, and when one is stuck |
+//! | `round.rs` | one try to deliver one event |
+//! | `stopwatch.rs` | how long a plugin took |
+//! | `event.rs` | what the four kinds of events have in common |
+//! | `report.rs`, `counters.rs` | what became of one event, and of all |
+
+mod breaker;
+mod counters;
+mod event;
+mod member;
+mod memory;
+mod report;
+mod roster;
+mod round;
+mod stopwatch;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use mini_chat_plugin_sdk::audit_models::{
+    TurnAuditEvent, TurnDeleteAuditEvent, TurnEditAuditEvent, TurnRetryAuditEvent,
+};
+use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
+use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
+use tokio::sync::watch;
+
+pub use counters::{FanOutCounters, PluginCounters};
+pub use report::{AuditReport, Outcome, PluginDelivery};
+
+use crate::config::AuditDelivery;
+use crate::sanitize::{DEFAULT_LIMIT, Sanitizer};
+use crate::status::HostSnapshot;
+use counters::Emits;
+use event::{AuditEvent, Edit, Retry};
+use memory::Memory;
+use roster::{Handles, Roster};
+use round::Round;
+
+/// Tells the time; tests have their own.
+type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// How a fan-out works. What concerns one plugin stands in its `[plugins.NAME.audit]`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FanOutConfig {
+    /// Whether events are sanitised; they are. Only for hosts that have done so themselves.
+    pub sanitize: bool,
+    /// The most bytes of a text of an event; 8 KiB.
+    pub text_limit: usize,
+    /// Of how many events that were not delivered everywhere is remembered which plugins have them; 65,536, each of about
+    /// 200 bytes and 50 per plugin.
+    pub remember: NonZeroUsize,
+    /// Settings by name of the plugin, instead of those of `plugins.toml`.
+    pub plugins: BTreeMap<String, AuditDelivery>,
+}
+
+impl Default for FanOutConfig {
+    fn default() -> Self {
+        let remember = NonZeroUsize::new(65_536).expect("not zero");
+        Self { sanitize: true, text_limit: DEFAULT_LIMIT, remember, plugins: BTreeMap::new() }
+    }
+}
+
+/// Delivers audit events to every audit plugin of a host.
+///
+/// It is an audit plugin itself: a host calls it in the place of one. Whoever wants to know more than that answer calls the
+/// `deliver_*` methods. Any thread may call it, at any time, under any executor; also after the host has ended, when plugins
+/// answer as ones that do not serve.
+///
+/// A call that is dropped half-way gives up what is under way; which plugins had taken the event is remembered.
+pub struct AuditFanOut {
+    shared: Arc<Shared>,
+}
+
+/// What a probe needs, which outlives the delivery that began it.
+struct Shared {
+    roster: Roster,
+    sanitizer: Option<Sanitizer>,
+    memory: Memory,
+    emits: Emits,
+    /// It has been said that there is no plugin.
+    warned: AtomicBool,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for AuditFanOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditFanOut").field("counters", &self.counters()).finish_non_exhaustive()
+    }
+}
+
+impl AuditFanOut {
+    pub(crate) fn new(snapshots: watch::Receiver<HostSnapshot>, handles: Handles, config: FanOutConfig) -> Self {
+        Self::with_clock(snapshots, handles, config, Arc::new(Instant::now))
+    }
+
+    fn with_clock(
+        snapshots: watch::Receiver<HostSnapshot>,
+        handles: Handles,
+        config: FanOutConfig,
+        clock: Clock,
+    ) -> Self {
+        let FanOutConfig { sanitize, text_limit, remember, plugins } = config;
+        let shared = Shared {
+            roster: Roster::new(snapshots, handles, plugins),
+            sanitizer: sanitize.then(|| Sanitizer::with_limit(text_limit)),
+            memory: Memory::new(remember),
+            emits: Emits::default(),
+            warned: AtomicBool::new(false),
+            clock,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Delivers what reports a turn.
+    pub async fn deliver_turn(&self, event: TurnAuditEvent) -> AuditReport {
+        self.deliver(event).await
+    }
+
+    /// Delivers what reports that a turn was run again.
+    pub async fn deliver_turn_retry(&self, event: TurnRetryAuditEvent) -> AuditReport {
+        self.deliver(Retry(event)).await
+    }
+
+    /// Delivers what reports that a turn was edited.
+    pub async fn deliver_turn_edit(&self, event: TurnEditAuditEvent) -> AuditReport {
+        self.deliver(Edit(event)).await
+    }
+
+    /// Delivers what reports that a turn was deleted.
+    pub async fn deliver_turn_delete(&self, event: TurnDeleteAuditEvent) -> AuditReport {
+        self.deliver(event).await
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> FanOutCounters {
+        let shared = &*self.shared;
+        FanOutCounters {
+            ok: shared.emits.ok.load(Ordering::Relaxed),
+            failed: shared.emits.failed.load(Ordering::Relaxed),
+            dropped: shared.emits.dropped.load(Ordering::Relaxed),
+            remembered: shared.memory.len(),
+            redactions: shared.sanitizer.as_ref().map(Sanitizer::hits).unwrap_or_default(),
+            plugins: shared.roster.now().iter().map(|member| member.counters()).collect(),
+        }
+    }
+
+    async fn deliver<E: AuditEvent>(&self, event: E) -> AuditReport {
+        let members = self.shared.roster.now();
+        if members.is_empty() {
+            return self.shared.drop_event();
+        }
+        self.shared.warned.store(false, Ordering::Relaxed);
+        let event = match &self.shared.sanitizer {
+            Some(sanitizer) => event.sanitized(sanitizer),
+            None => event,
+        };
+        Round::new(&self.shared, event.key(), members).run(event).await
+    }
+}
+
+impl Shared {
+    fn drop_event(&self) -> AuditReport {
+        Emits::add(&self.emits.dropped);
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!("there is no audit plugin: audit events are dropped until there is one");
+        }
+        AuditReport::default()
+    }
+}
+
+#[async_trait]
+impl MiniChatAuditPluginClientV1 for AuditFanOut {
+    async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.deliver_turn(event).await.result()
+    }
+
+    async fn emit_turn_retry_audit(&self, event: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.deliver_turn_retry(event).await.result()
+    }
+
+    async fn emit_turn_edit_audit(&self, event: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.deliver_turn_edit(event).await.result()
+    }
+
+    async fn emit_turn_delete_audit(&self, event: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> {
+        self.deliver_turn_delete(event).await.result()
+    }
+}

@@ -15,11 +15,13 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `rules.rs` | a rule per class, in order |
+//! | `keys.rs` | whether a text has keys at all |
 //! | `value.rs` | where the value of a key begins and ends |
 //! | `limit.rs` | the cut |
 //! | `events.rs` | the fields of the events |
 
 mod events;
+mod keys;
 mod limit;
 mod rules;
 #[cfg(test)]
@@ -84,6 +86,11 @@ impl Class {
             Self::PemPrivateKey => "pem_private_key",
             Self::LongBase64Like => "long_base64_like",
         }
+    }
+
+    /// Whether its secrets stand behind a key.
+    const fn has_keys(self) -> bool {
+        matches!(self, Self::BearerToken | Self::AzureApiKey | Self::ApiKeyFields | Self::PasswordFields)
     }
 
     /// What takes the secret's place.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use regex::Regex;
 
+use super::keys::may_have_keys;
 use super::value::value;
 use super::{Class, Counts};
 
@@ -84,7 +85,11 @@ impl Rules {
 
     fn pass(&self, text: &str, counts: &Counts) -> Option<String> {
         let mut changed: Option<String> = None;
+        let keys = may_have_keys(text);
         for class in Class::ALL {
+            if class.has_keys() && !keys {
+                continue;
+            }
             let now = changed.as_deref().unwrap_or(text);
             let mut replacing = Replacing::new(now, class);
             self.find(class, now, &mut replacing);

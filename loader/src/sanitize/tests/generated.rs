@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::is_untouched;
+use crate::sanitize::keys::may_have_keys;
 use crate::sanitize::{Class, SUFFIX, Sanitizer};
 
 const FRAGMENTS: &[&str] = &[
@@ -101,6 +102,16 @@ proptest! {
         let sanitizer = Sanitizer::new();
         prop_assert!(is_untouched(&sanitizer, &text));
         prop_assert_eq!(sanitizer.hits(), Default::default());
+    }
+
+    /// The quick look for keys passes over none that a rule would find.
+    #[test]
+    fn no_key_is_passed_over(
+        key in prop::sample::select(&["Authorization", "API-key", "ApiKey", "ocp-apim-Subscription-Key", "client_SECRET",
+            "accessToken", "refresh-token", "dbPassword"][..]),
+        quote in "\\\\{0,4}[\"'`]?", blanks in "[ \t]{0,3}", separator in "(:=|={1,3}>?|:)", around in text(),
+    ) {
+        prop_assert!(may_have_keys(&[&around, key, &quote, &blanks, &separator, &around].concat()));
     }
 
     /// What is borrowed was not counted, and what was counted is there to be seen or has been cut off.

@@ -46,6 +46,9 @@ fn plugin(name: &str, segment: &str, vendor: &str, priority: i16, kinds: &[Kind]
         priority: Some(priority),
         generation: Some(1),
         state: "serving",
+        wanted: true,
+        required: true,
+        delivery: None,
         model_policy: kinds.contains(&Kind::ModelPolicy).then(|| Arc::new(Nobody) as _),
         audit: kinds.contains(&Kind::Audit).then(|| Arc::new(Nobody) as _),
     }

@@ -37,7 +37,9 @@ fn every_key_is_there_and_no_other() {
     let (example, mut there, mut section) = (read("docs/plugins.example.toml"), BTreeSet::new(), String::new());
     for line in example.lines() {
         if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = header.replace("plugins.eu", "plugins.NAME");
+            section = header
+                .replace("plugins.eu", "plugins.NAME")
+                .replace("plugins.\"acme.audit._.jsonl.v1\"", "plugins.NAME");
         } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(['#', ' '])) {
             match section.as_str() {
                 "plugins.NAME.config" => there.insert("plugins.NAME.config".to_owned()),

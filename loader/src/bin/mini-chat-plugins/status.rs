@@ -9,7 +9,7 @@ use crate::cli::StatusArgs;
 use crate::control::{answer, ask};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Look, Output};
+use crate::output::{Look, Output, plain};
 use crate::table::{Table, cell};
 
 pub(crate) fn run(args: &StatusArgs, output: &Output) -> Result<Exit, Failure> {
@@ -51,6 +51,10 @@ fn report(status: &Value, whole: bool) -> String {
     let ready = if host["ready"] == true { Look::Good.paint("ready") } else { Look::Bad.paint("not ready") };
     let (name, version, pid) = (text(&host["name"]), text(&host["version"]), &host["pid"]);
     let mut report = format!("{name} {version}, process {pid}, since {}: {ready}\n\n", when(&host["since"]));
+    if let Value::String(why) = &status["config_refused"] {
+        let refused = Look::Bad.paint("configuration refused, what was accepted before is in force");
+        report.push_str(&format!("{refused}: {}\n\n", plain(why)));
+    }
     let plugins = status["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
     report.push_str(&serving(plugins).render());
     for (heading, table) in [("Not serving", reasons(plugins)), ("Notes", notes(plugins))] {
@@ -64,7 +68,7 @@ fn report(status: &Value, whole: bool) -> String {
     section(&mut report, "Retired generations", retired(plugins));
     if whole {
         section(&mut report, "Files that are not used", refused(status));
-        report.push_str(&format!("\n{}\n", images(&status["images"])));
+        report.push_str(&format!("\n{}\n{}\n", images(&status["images"]), state(&status["state"])));
     }
     report
 }
@@ -139,6 +143,12 @@ fn notes(plugins: &[Value]) -> Option<Table> {
         let swap = &plugin["swap"];
         let build = |build: &Value| format!("{} {}", text(&build["version"]), short(&build["digest"]));
         let mut note = |what: &str, text: String| rows.push((text_of_name(plugin), what.to_owned(), text));
+        if let Value::String(why) = &swap["last_good"] {
+            note(
+                "last good",
+                format!("serves out of the state directory, as what the plugin directories have cannot: {why}"),
+            );
+        }
         if swap["pinned"].is_object() {
             note("pinned", format!("{}, until `unpin` or something new comes", build(&swap["pinned"])));
         }
@@ -235,6 +245,17 @@ fn images(images: &Value) -> String {
     )
 }
 
+/// What a restart would know.
+fn state(state: &Value) -> String {
+    match (&state["dir"], &state["problem"]) {
+        (_, Value::String(problem)) => {
+            format!("{}: {}", Look::Bad.paint("a restart would know nothing"), plain(problem))
+        }
+        (Value::String(dir), _) => format!("state directory: {dir}"),
+        _ => "no state directory: a restart would know nothing".to_owned(),
+    }
+}
+
 /// What there is nothing of is an empty text.
 fn text(value: &Value) -> String {
     match value {
@@ -283,11 +304,13 @@ mod tests {
             "plugins": [{
                 "name": "p", "serving": false, "reason": ["no-file", "nothing there"],
                 "swap": {
-                    "state": "empty", "orphaned": false, "pinned": { "version": "1.0.0", "digest": "abcdef0123456789" },
+                    "last_good": "it is bad", "state": "empty", "orphaned": false, "pinned": { "version": "1.0.0", "digest": "abcdef0123456789" },
                     "quarantine": [{ "version": "2.0.0", "digest": "ff", "kind": "probation", "message": "20 errors" }],
                     "retired": [{ "generation": 3, "abandoned_calls": 1, "heap_growth_bytes": 2048 }],
                 },
             }],
+            "config_refused": "plugins.toml:1: wrong",
+            "state": { "dir": "/s", "problem": null },
             "refused_files": [{ "path": "/d/x.so", "kind": "not-elf", "message": "/d/x.so: no library" }],
             "images": { "images_used": 1, "images_limit": 256, "keys_ok": true, "fds_free": 9, "maps_free": null },
         });
@@ -301,6 +324,9 @@ mod tests {
             "2.0 KiB",
             "/d/x.so  not-elf  no library",
             "1 of 256; left: 9 files, unlimited mappings",
+            "last good  serves out of the state directory",
+            "in force: plugins.toml:1: wrong",
+            "state directory: /s",
         ] {
             assert!(report.contains(part), "{part}\n{report}");
         }

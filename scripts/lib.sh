@@ -3,7 +3,7 @@
 # Says what is missing when there is no Rust toolchain.
 need_rust() {
     command -v cargo >/dev/null || {
-        echo "cargo is missing: install Rust 1.89 or later with rustup (https://rustup.rs), then run this again" >&2
+        echo "cargo is missing: install Rust 1.95 or later with rustup (https://rustup.rs), then run this again" >&2
         exit 1
     }
     install_package gcc cc

@@ -1,7 +1,7 @@
 //! Checks of names: instance names, GTS segments, and the nearest known key for an unknown one.
 //!
-//! The GTS check is ours and not crate `gts-id`'s only because that crate needs a newer compiler than we promise; the
-//! rules are the same, and no more than one segment is ever written in `plugins.toml`.
+//! The GTS check is that of one segment, which is all that is ever written in `plugins.toml`; the rules are those of crate
+//! `gts-id`, which reads whole identifiers (`registry`).
 
 /// The longest instance name.
 pub(crate) const MAX_NAME: usize = 128;

@@ -319,7 +319,7 @@ mod tests {
             "process 7",
             ": not ready",
             "nothing there",
-            "pinned  1.0.0 abcdef012345,",
+            "pinned     1.0.0 abcdef012345,",
             "probation  20 errors",
             "2.0 KiB",
             "/d/x.so  not-elf  no library",

@@ -34,7 +34,7 @@ fn every_policy_method_answers() {
     let config = policy_config();
     let answer = |method: &str, arguments: Value| {
         let ran = call(directory.path(), method, &arguments.to_string(), &["--config", &config]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
         ran.json()["ok"].clone()
     };
     let version = answer("get_current_policy_version", json!({ "user_id": USER }));

@@ -9,8 +9,8 @@ use std::io::Read;
 use std::path::Path;
 
 use futures_executor::block_on;
-use mini_chat_plugin_loader::PluginHost;
 use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry};
+use mini_chat_plugin_loader::{PluginHost, StateDirChoice};
 use serde_json::{Value, json};
 
 use crate::cli::CallArgs;
@@ -67,7 +67,8 @@ fn adjust(args: &CallArgs, entry: &mut PluginEntry) -> Result<(), Failure> {
 /// A host of this one plugin.
 fn start(args: &CallArgs, target: Target) -> Result<PluginHost, Failure> {
     let Target { file, entry, config } = target;
-    let mut builder = args.files.host().plugin_file(file);
+    // It ends at once, and with it what there is to know of it.
+    let mut builder = args.files.host().plugin_file(file).state_dir(StateDirChoice::Off);
     builder = match config {
         Some(mut config) => {
             config.plugins = vec![entry];

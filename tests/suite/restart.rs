@@ -88,6 +88,8 @@ impl Life {
 
     fn until_serves(&self, build: u64) {
         eventually(&format!("build {build} serves"), || self.build() == Ok(build));
+        // The supervisor has answered: it is through with the step in which the build began to serve.
+        assert!(block_on(self.0.is_alive()));
     }
 
     fn kinds_in_quarantine(&self) -> Vec<String> {

@@ -63,7 +63,7 @@ impl Run {
             && let Some(message) = &refused
         {
             tracing::error!("configuration refused, what was read before stays in force: {message}");
-            self.means.starter.events.send(HostEvent::ConfigRefused { message: message.clone() });
+            self.outbox.tell_all(HostEvent::ConfigRefused { message: message.clone() });
         }
         if refused.is_none() && self.complained.is_some() {
             tracing::info!("the configuration is accepted again");
@@ -79,7 +79,7 @@ impl Run {
         for file in now.iter().filter(|file| !before.contains(file)) {
             tracing::warn!(kind = file.kind, "plugin file refused: {}", file.message);
             let RefusedFile { path, kind, message } = file.clone();
-            self.means.starter.events.send(HostEvent::FileRefused { file: path, kind, message });
+            self.outbox.tell_all(HostEvent::FileRefused { file: path, kind, message });
         }
         *before = now;
     }
@@ -125,7 +125,7 @@ impl Run {
             tracing::info!(plugin = name, "plugin ends: {why}");
         }
         seat.vacate_why = (kind, why.to_owned());
-        self.means.starter.events.send(HostEvent::Disabled { plugin: name.to_owned() });
+        self.outbox.tell_all(HostEvent::Disabled { plugin: name.to_owned() });
         self.tell(name, Event::Disabled);
     }
 
@@ -136,7 +136,7 @@ impl Run {
         }
         let file = seat.machine.serving().and_then(Build::file);
         tracing::warn!(plugin = name, ?file, "the file of what serves has vanished: it serves on, until the host ends");
-        self.means.starter.events.send(HostEvent::Orphaned { plugin: name.to_owned(), file });
+        self.outbox.tell_all(HostEvent::Orphaned { plugin: name.to_owned(), file });
         self.tell(name, Event::Orphaned);
     }
 
@@ -170,14 +170,14 @@ impl Run {
         let failure = PluginFailure::from(CreateError::Config { plugin: name.to_owned(), source });
         let message = failure.to_string();
         if let Some(waiter) = seat.reload.take() {
-            let _ = waiter.send(Err(SwapError::refused(&failure)));
+            self.outbox.answer(waiter, Err(SwapError::refused(&failure)));
         }
         if !seat.serves() {
             seat.slot.because(failure.kind(), message.clone());
         }
         if seat.complained.as_ref() != Some(&message) {
             tracing::error!(plugin = name, kind = failure.kind(), "configuration refused: {message}");
-            self.means.starter.events.send(HostEvent::ConfigRefused { message: message.clone() });
+            self.outbox.tell_all(HostEvent::ConfigRefused { message: message.clone() });
             seat.complained = Some(message.clone());
         }
         self.fall_back(name, None, &message);
@@ -188,7 +188,7 @@ impl Run {
         let Some(seat) = self.seats.get_mut(name) else { return };
         if let Some(waiter) = seat.reload.take() {
             let why = seat.slot.reason().text;
-            let _ = waiter.send(Err(SwapError::NothingToServe { name: name.to_owned(), why }));
+            self.outbox.answer(waiter, Err(SwapError::NothingToServe { name: name.to_owned(), why }));
         }
         let entry = &seat.entry;
         let versions = scan.of(&entry.library);
@@ -220,10 +220,9 @@ impl Run {
         let Some(seat) = self.seats.get_mut(name) else { return };
         if seat.machine.serving() == Some(&build) {
             if let Some(number) = seat.serving {
-                seat.answer(
-                    build.key,
-                    &Ok(Swapped { plugin: name.to_owned(), generation: number, already: true, ..Swapped::default() }),
-                );
+                let swapped =
+                    Swapped { plugin: name.to_owned(), generation: number, already: true, ..Swapped::default() };
+                seat.answer(build.key, &Ok(swapped), &self.outbox);
             }
             if seat.machine.under_way().is_some() {
                 self.tell(name, Event::Withdrawn);
@@ -255,7 +254,7 @@ impl Run {
         let known = match known {
             Ok(known) => known,
             Err(error) => {
-                let _ = answer.send(Err(SwapError::refused(&error.into())));
+                self.outbox.answer(answer, Err(SwapError::refused(&error.into())));
                 return;
             }
         };
@@ -264,7 +263,7 @@ impl Run {
         let names: Vec<String> =
             self.seats.iter().filter(|(_, seat)| wants(seat)).map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
-            let _ = answer.send(Err(SwapError::UnknownId { file: known.path.clone(), id: id.clone() }));
+            self.outbox.answer(answer, Err(SwapError::UnknownId { file: known.path.clone(), id: id.clone() }));
             return;
         }
         let mut outcomes = Vec::new();
@@ -289,7 +288,7 @@ impl Run {
 
     pub(super) fn reload(&mut self, name: &str, answer: Waiter) {
         let Some(seat) = self.seats.get_mut(name) else {
-            let _ = answer.send(Err(self.unknown(name)));
+            self.outbox.answer(answer, Err(self.unknown(name)));
             return;
         };
         seat.reloads += 1;
@@ -297,18 +296,18 @@ impl Run {
             seat.pardon(digest);
         }
         if let Some(before) = seat.reload.replace(answer) {
-            let _ = before.send(Err(SwapError::Superseded { name: name.to_owned() }));
+            self.outbox.answer(before, Err(SwapError::Superseded { name: name.to_owned() }));
         }
         self.look(Vec::new());
     }
 
     pub(super) fn roll_back(&mut self, name: &str, answer: Waiter) {
         let Some(seat) = self.seats.get_mut(name) else {
-            let _ = answer.send(Err(self.unknown(name)));
+            self.outbox.answer(answer, Err(self.unknown(name)));
             return;
         };
         let Some(build) = seat.machine.rollback_to().filter(|_| seat.serves()) else {
-            let _ = answer.send(Err(SwapError::NothingToRollBackTo { name: name.to_owned() }));
+            self.outbox.answer(answer, Err(SwapError::NothingToRollBackTo { name: name.to_owned() }));
             return;
         };
         let pinned = match &build.code {
@@ -325,24 +324,24 @@ impl Run {
 
     pub(super) fn unpin(&mut self, name: &str, answer: Answer<Unpinned>) {
         let Some(seat) = self.seats.get_mut(name) else {
-            let _ = answer.send(Err(self.unknown(name)));
+            self.outbox.answer(answer, Err(self.unknown(name)));
             return;
         };
         let was = seat.by_hand.take().map(|by_hand| by_hand.known.status());
         let lifted = seat.lift(|ban| ban.by_hand());
         tracing::info!(plugin = name, "not pinned any more: the plugin directories decide");
-        let _ = answer.send(Ok(Unpinned { was, lifted }));
+        self.outbox.answer(answer, Ok(Unpinned { was, lifted }));
         self.look(Vec::new());
     }
 
     pub(super) fn unquarantine(&mut self, name: &str, answer: Answer<Vec<Quarantined>>) {
         let Some(seat) = self.seats.get_mut(name) else {
-            let _ = answer.send(Err(self.unknown(name)));
+            self.outbox.answer(answer, Err(self.unknown(name)));
             return;
         };
         let lifted = seat.lift(|_| true);
         tracing::info!(plugin = name, builds = lifted.len(), "its quarantine is lifted");
-        let _ = answer.send(Ok(lifted));
+        self.outbox.answer(answer, Ok(lifted));
         self.look(Vec::new());
     }
 

@@ -44,7 +44,7 @@ impl Run {
             }
             Effect::Superseded(build) => {
                 let Some(seat) = self.seats.get_mut(name) else { return };
-                seat.answer(build.key, &Err(SwapError::Superseded { name: name.to_owned() }));
+                seat.answer(build.key, &Err(SwapError::Superseded { name: name.to_owned() }), &self.outbox);
             }
         }
     }
@@ -111,8 +111,8 @@ impl Run {
             tracing::error!(plugin = name, kind, ?retry, "plugin does not serve: {message}");
             seat.slot.because(kind, message.clone());
         }
-        seat.answer(build.key, &Err(SwapError::refused(failure)));
-        self.means.starter.events.send(HostEvent::Refused {
+        seat.answer(build.key, &Err(SwapError::refused(failure)), &self.outbox);
+        self.outbox.tell_all(HostEvent::Refused {
             plugin: name.to_owned(),
             version: build.version(),
             digest: build.key.digest,
@@ -200,7 +200,7 @@ impl Run {
             "it could not take back what it had given up, and is started anew: {message}"
         );
         seat.vacate_why = ("resume-failed", message.clone());
-        self.means.starter.events.send(HostEvent::ResumeFailed { plugin: name.to_owned(), generation, message });
+        self.outbox.tell_all(HostEvent::ResumeFailed { plugin: name.to_owned(), generation, message });
         self.tell(name, Event::Lost(build));
     }
 
@@ -237,8 +237,8 @@ impl Run {
             tracing::warn!(plugin = name, "{method} is newer than the plugin: answered by default");
         }
         let swapped = Swapped { plugin: name.to_owned(), generation: number, already: false, phases };
-        seat.answer(build.key, &Ok(swapped));
-        self.means.starter.events.send(HostEvent::Serving {
+        seat.answer(build.key, &Ok(swapped), &self.outbox);
+        self.outbox.tell_all(HostEvent::Serving {
             plugin: name.to_owned(),
             generation: number,
             replaces,
@@ -267,7 +267,7 @@ impl Run {
         let Some(made) = self.seats.get(name).and_then(|seat| seat.made.get(&number)) else { return };
         made.instance.trust();
         tracing::info!(plugin = name, generation = number, "its probation has ended well");
-        self.means.starter.events.send(HostEvent::Proven { plugin: name.to_owned(), generation: number });
+        self.outbox.tell_all(HostEvent::Proven { plugin: name.to_owned(), generation: number });
         self.is_good(name, number);
     }
 
@@ -294,7 +294,7 @@ impl Run {
         seat.rollbacks += 1;
         seat.by_hand = None;
         tracing::error!(plugin = name, generation = number, version = build.version(), "rolled back: {why}");
-        self.means.starter.events.send(HostEvent::RolledBack {
+        self.outbox.tell_all(HostEvent::RolledBack {
             plugin: name.to_owned(),
             generation: number,
             digest: build.key.digest,
@@ -306,7 +306,7 @@ impl Run {
     pub(super) fn drain_limit(&mut self, name: &str, number: Number, calls: i64) {
         let Some(seat) = self.seats.get_mut(name) else { return };
         tracing::warn!(plugin = name, generation = number, calls, "calls have not ended within the drain limit");
-        self.means.starter.events.send(HostEvent::Zombie { plugin: name.to_owned(), generation: number, calls });
+        self.outbox.tell_all(HostEvent::Zombie { plugin: name.to_owned(), generation: number, calls });
         seat.made.remove(&number);
         self.tell(name, Event::DrainLimit(number));
     }

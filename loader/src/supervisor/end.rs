@@ -59,7 +59,7 @@ impl Run {
             seat.slot.add_retired(ended.clone());
         }
         let EndedPlugin { abandoned_calls, shutdown_error, heap_growth_bytes, .. } = ended.clone();
-        self.means.starter.events.send(HostEvent::Retired {
+        self.outbox.tell_all(HostEvent::Retired {
             plugin: name.to_owned(),
             generation: number,
             abandoned_calls,
@@ -90,7 +90,7 @@ impl Run {
                     seat.slot.because("shut-down", "the host has been shut down");
                 }
                 for (_, waiter) in seat.waiters.drain(..) {
-                    let _ = waiter.send(Err(SwapError::ShuttingDown));
+                    self.outbox.answer(waiter, Err(SwapError::ShuttingDown));
                 }
             }
             self.tell(&name, Event::Shutdown);

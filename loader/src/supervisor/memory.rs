@@ -206,7 +206,7 @@ impl Run {
             version,
             "THE LAST GOOD BUILD serves, out of the state directory, as what the plugin directories have cannot: {why}"
         );
-        self.means.starter.events.send(HostEvent::FellBack {
+        self.outbox.tell_all(HostEvent::FellBack {
             plugin: name.to_owned(),
             generation: number,
             version,

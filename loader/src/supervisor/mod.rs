@@ -20,6 +20,7 @@ mod desire;
 mod effects;
 mod end;
 mod memory;
+mod outbox;
 mod run;
 mod seat;
 mod wishes;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::build::{Build, Key};
 use super::end::Ending;
+use super::outbox::Outbox;
 use super::seat::Seat;
 use super::wishes::{Looked, Sources};
 use super::{Answer, Command, Means};
@@ -74,6 +75,8 @@ pub(super) struct Run {
     pub(super) pinned: BTreeMap<String, Known>,
     /// The configuration that was last accepted.
     pub(super) accepted: Option<Arc<Origin>>,
+    /// What is said once how things stand can be seen.
+    pub(super) outbox: Outbox,
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     pub(super) seats: BTreeMap<String, Seat>,
@@ -99,6 +102,7 @@ impl Run {
         settled: oneshot::Sender<Vec<(String, String)>>,
     ) -> Self {
         Self {
+            outbox: Outbox::new(means.starter.events.clone()),
             means,
             absent: remembered.record.plugins,
             pinned: remembered.pinned,
@@ -127,6 +131,7 @@ impl Run {
                 Next::Done(done) => self.done(*done),
             }
             self.publish();
+            self.outbox.post();
             self.persist();
             if self.is_ended() {
                 return self.finish();

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::build::{Build, Key};
 use super::memory::SeatMemory;
+use super::outbox::Outbox;
 use crate::config::{PluginEntry, ResolvedConfig};
 use crate::error::{PluginFailure, Remedy, SwapError};
 use crate::events::Phases;
@@ -246,9 +247,9 @@ impl Seat {
     }
 
     /// Tells those who wait for a build what became of it.
-    pub(super) fn answer(&mut self, key: Key, outcome: &Result<Swapped, SwapError>) {
+    pub(super) fn answer(&mut self, key: Key, outcome: &Result<Swapped, SwapError>, outbox: &Outbox) {
         for (_, waiter) in self.waiters.extract_if(.., |(waited, _)| *waited == key) {
-            let _ = waiter.send(outcome.clone());
+            outbox.answer(waiter, outcome.clone());
         }
     }
 

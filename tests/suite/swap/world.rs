@@ -90,9 +90,11 @@ impl World {
         self.status().instance.expect("it serves").generation
     }
 
-    /// Waits until this build answers.
+    /// Waits until this build answers, and the status says so.
     pub(crate) fn until_serves(&self, build: u64) {
         eventually(&format!("build {build} serves"), || self.build() == Ok(build));
+        // The supervisor has answered: it is through with the step in which the build began to serve.
+        assert!(block_on(self.host.is_alive()));
     }
 
     /// Waits until the slot is in this state.

@@ -132,6 +132,7 @@ impl Run {
             }
             self.publish();
             self.outbox.post();
+            self.settle();
             self.persist();
             if self.is_ended() {
                 return self.finish();
@@ -225,6 +226,10 @@ impl Run {
         if modified {
             self.means.shared.version.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Answers whoever started the host, once there is nothing left to wait for: after the events of the start.
+    fn settle(&mut self) {
         let settled = !self.first_look && self.seats.values().all(Seat::is_settled);
         if settled && let Some(answer) = self.settled.take() {
             let failed = self.seats.iter().filter(|(_, seat)| seat.is_required() && !seat.serves());

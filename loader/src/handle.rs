@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::audit::Ledger;
 use crate::budget;
 use crate::client::SlotClient;
 use crate::error::SwapError;
@@ -24,11 +25,12 @@ pub(crate) struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
     events: Events,
+    audit: Arc<Ledger>,
 }
 
 impl Handle {
     pub(crate) fn new(commands: mpsc::UnboundedSender<Command>, shared: Arc<Shared>, events: Events) -> Self {
-        Self { commands, shared, events }
+        Self { commands, shared, events, audit: Arc::default() }
     }
 
     pub(crate) fn client(&self, name: &str) -> Arc<SlotClient> {
@@ -61,6 +63,11 @@ impl Handle {
     /// What the events so far come to.
     pub(crate) fn happened(&self) -> Happened {
         self.events.happened()
+    }
+
+    /// What audit fan-outs of the host have counted.
+    pub(crate) fn audit_ledger(&self) -> &Ledger {
+        &self.audit
     }
 
     pub(crate) fn max_images(&self) -> u32 {

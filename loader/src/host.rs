@@ -92,7 +92,12 @@ impl PluginHost {
     #[must_use]
     pub fn audit_fan_out(&self, config: FanOutConfig) -> Arc<AuditFanOut> {
         let handle = self.handle.clone();
-        Arc::new(AuditFanOut::new(self.watch(), Box::new(move |name| handle.client(name)), config))
+        Arc::new(AuditFanOut::new(
+            self.watch(),
+            Box::new(move |name| handle.client(name)),
+            config,
+            self.handle.audit_ledger(),
+        ))
     }
 
     /// What serves, what does not, and why.

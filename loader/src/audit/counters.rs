@@ -69,6 +69,12 @@ pub(super) struct Emits {
 }
 
 impl Emits {
+    /// By result.
+    pub(super) fn read(&self) -> [(&'static str, u64); 3] {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [("ok", read(&self.ok)), ("failed", read(&self.failed)), ("dropped", read(&self.dropped))]
+    }
+
     pub(super) fn add(count: &AtomicU64) {
         count.fetch_add(1, Ordering::Relaxed);
     }

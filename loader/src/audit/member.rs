@@ -8,6 +8,7 @@ use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use super::Clock;
 use super::breaker::{Admission, Breaker, Change, Rule, Verdict};
 use super::counters::PluginCounters;
+use super::ledger::Deliveries;
 use super::report::Outcome;
 use super::stopwatch::Stopwatch;
 use crate::config::AuditDelivery;
@@ -31,29 +32,25 @@ pub(super) struct State {
     in_flight: AtomicU32,
     /// It may be polled by the caller: its last answer was a good one. Read on each delivery, hence beside the lock.
     clean: AtomicBool,
-    results: [AtomicU64; Outcome::NAMES.len()],
-    abandoned: AtomicU64,
+    deliveries: Arc<Deliveries>,
     opened: AtomicU64,
     probes: AtomicU64,
     accepted_probes: AtomicU64,
 }
 
-impl Default for State {
-    fn default() -> Self {
+impl State {
+    pub(super) fn new(deliveries: Arc<Deliveries>) -> Self {
         Self {
             breaker: Mutex::new(Breaker::new()),
             in_flight: AtomicU32::new(0),
             clean: AtomicBool::new(false),
-            results: Default::default(),
-            abandoned: AtomicU64::new(0),
+            deliveries,
             opened: AtomicU64::new(0),
             probes: AtomicU64::new(0),
             accepted_probes: AtomicU64::new(0),
         }
     }
-}
 
-impl State {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,23 +89,24 @@ impl Member {
 
     /// Counts the outcome of a delivery.
     pub(super) fn count(&self, outcome: &Outcome) {
-        self.state.results[outcome.place()].fetch_add(1, Ordering::Relaxed);
+        self.state.deliveries.count(outcome);
     }
 
     /// A delivery was given up by the caller.
     pub(super) fn abandoned(&self) {
-        self.state.abandoned.fetch_add(1, Ordering::Relaxed);
+        self.state.deliveries.abandoned();
     }
 
     pub(super) fn counters(&self) -> PluginCounters {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let [results @ .., abandoned] = self.state.deliveries.read();
         PluginCounters {
             plugin: Arc::clone(&self.name),
             required: self.required,
             breaker: self.state.breaker().name(),
             in_flight: self.state.in_flight.load(Ordering::Relaxed),
-            results: std::array::from_fn(|place| read(&self.state.results[place])),
-            abandoned: read(&self.state.abandoned),
+            results,
+            abandoned,
             opened: read(&self.state.opened),
             probes: read(&self.state.probes),
             accepted_probes: read(&self.state.accepted_probes),

@@ -24,10 +24,12 @@
 //! | `stopwatch.rs` | how long a plugin took |
 //! | `event.rs` | what the four kinds of events have in common |
 //! | `report.rs`, `counters.rs` | what became of one event, and of all |
+//! | `ledger.rs` | what all fan-outs of a host have counted, for its metrics |
 
 mod breaker;
 mod counters;
 mod event;
+mod ledger;
 mod member;
 mod memory;
 mod report;
@@ -52,6 +54,7 @@ use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
 
 pub use counters::{FanOutCounters, PluginCounters};
+pub(crate) use ledger::{Ledger, RESULTS};
 pub use report::{AuditReport, Outcome, PluginDelivery};
 
 use crate::config::AuditDelivery;
@@ -59,6 +62,7 @@ use crate::sanitize::{DEFAULT_LIMIT, Sanitizer};
 use crate::status::HostSnapshot;
 use counters::Emits;
 use event::{AuditEvent, Edit, Retry};
+use ledger::Tally;
 use memory::Memory;
 use roster::{Handles, Roster};
 use round::Round;
@@ -74,6 +78,9 @@ pub struct FanOutConfig {
     pub sanitize: bool,
     /// The most bytes of a text of an event; 8 KiB.
     pub text_limit: usize,
+    /// Whether its events are counted in the metric `mini_chat_audit_emit_total`; they are. Not for hosts that count
+    /// there themselves.
+    pub count_emits: bool,
     /// Of how many events that were not delivered everywhere is remembered which plugins have them; 65,536, each of about
     /// 200 bytes and 50 per plugin.
     pub remember: NonZeroUsize,
@@ -84,7 +91,7 @@ pub struct FanOutConfig {
 impl Default for FanOutConfig {
     fn default() -> Self {
         let remember = NonZeroUsize::new(65_536).expect("not zero");
-        Self { sanitize: true, text_limit: DEFAULT_LIMIT, remember, plugins: BTreeMap::new() }
+        Self { sanitize: true, text_limit: DEFAULT_LIMIT, count_emits: true, remember, plugins: BTreeMap::new() }
     }
 }
 
@@ -102,9 +109,8 @@ pub struct AuditFanOut {
 /// What a probe needs, which outlives the delivery that began it.
 struct Shared {
     roster: Roster,
-    sanitizer: Option<Sanitizer>,
     memory: Memory,
-    emits: Emits,
+    tally: Arc<Tally>,
     /// It has been said that there is no plugin.
     warned: AtomicBool,
     clock: Clock,
@@ -117,22 +123,29 @@ impl std::fmt::Debug for AuditFanOut {
 }
 
 impl AuditFanOut {
-    pub(crate) fn new(snapshots: watch::Receiver<HostSnapshot>, handles: Handles, config: FanOutConfig) -> Self {
-        Self::with_clock(snapshots, handles, config, Arc::new(Instant::now))
+    pub(crate) fn new(
+        snapshots: watch::Receiver<HostSnapshot>,
+        handles: Handles,
+        config: FanOutConfig,
+        ledger: &Ledger,
+    ) -> Self {
+        Self::with_clock(snapshots, handles, config, ledger, Arc::new(Instant::now))
     }
 
     fn with_clock(
         snapshots: watch::Receiver<HostSnapshot>,
         handles: Handles,
         config: FanOutConfig,
+        ledger: &Ledger,
         clock: Clock,
     ) -> Self {
-        let FanOutConfig { sanitize, text_limit, remember, plugins } = config;
+        let FanOutConfig { sanitize, text_limit, count_emits, remember, plugins } = config;
+        let tally = Arc::new(Tally::new(sanitize.then(|| Sanitizer::with_limit(text_limit)), count_emits));
+        ledger.enter(&tally);
         let shared = Shared {
-            roster: Roster::new(snapshots, handles, plugins),
-            sanitizer: sanitize.then(|| Sanitizer::with_limit(text_limit)),
+            roster: Roster::new(snapshots, handles, plugins, Arc::clone(&tally)),
             memory: Memory::new(remember),
-            emits: Emits::default(),
+            tally,
             warned: AtomicBool::new(false),
             clock,
         };
@@ -163,12 +176,13 @@ impl AuditFanOut {
     #[must_use]
     pub fn counters(&self) -> FanOutCounters {
         let shared = &*self.shared;
+        let [(_, ok), (_, failed), (_, dropped)] = shared.tally.emits.read();
         FanOutCounters {
-            ok: shared.emits.ok.load(Ordering::Relaxed),
-            failed: shared.emits.failed.load(Ordering::Relaxed),
-            dropped: shared.emits.dropped.load(Ordering::Relaxed),
+            ok,
+            failed,
+            dropped,
             remembered: shared.memory.len(),
-            redactions: shared.sanitizer.as_ref().map(Sanitizer::hits).unwrap_or_default(),
+            redactions: shared.tally.sanitizer.as_ref().map(Sanitizer::hits).unwrap_or_default(),
             plugins: shared.roster.now().iter().map(|member| member.counters()).collect(),
         }
     }
@@ -179,7 +193,7 @@ impl AuditFanOut {
             return self.shared.drop_event();
         }
         self.shared.warned.store(false, Ordering::Relaxed);
-        let event = match &self.shared.sanitizer {
+        let event = match &self.shared.tally.sanitizer {
             Some(sanitizer) => event.sanitized(sanitizer),
             None => event,
         };
@@ -189,7 +203,7 @@ impl AuditFanOut {
 
 impl Shared {
     fn drop_event(&self) -> AuditReport {
-        Emits::add(&self.emits.dropped);
+        Emits::add(&self.tally.emits.dropped);
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!("there is no audit plugin: audit events are dropped until there is one");
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
 
+use super::ledger::Tally;
 use super::member::{Member, State};
 use crate::config::AuditDelivery;
 use crate::status::{HostSnapshot, PluginSnapshot};
@@ -27,6 +28,7 @@ struct Following {
     /// Plugins that have served audit: they are delivered to also while they do not serve.
     known: BTreeSet<String>,
     members: Members,
+    tally: Arc<Tally>,
 }
 
 impl Roster {
@@ -34,10 +36,11 @@ impl Roster {
         mut snapshots: watch::Receiver<HostSnapshot>,
         handles: Handles,
         settings: BTreeMap<String, AuditDelivery>,
+        tally: Arc<Tally>,
     ) -> Self {
         snapshots.mark_changed();
         let members = Members::default();
-        Self(Mutex::new(Following { snapshots, handles, settings, known: BTreeSet::new(), members }))
+        Self(Mutex::new(Following { snapshots, handles, settings, known: BTreeSet::new(), members, tally }))
     }
 
     /// The plugins now.
@@ -82,7 +85,8 @@ impl Following {
         {
             return Some(Arc::clone(before));
         }
-        let state = before.map_or_else(|| Arc::new(State::default()), |before| Arc::clone(&before.state));
+        let state = before
+            .map_or_else(|| Arc::new(State::new(self.tally.of(&plugin.name))), |before| Arc::clone(&before.state));
         if before.is_some_and(|before| before.generation != generation) {
             state.reset();
         }

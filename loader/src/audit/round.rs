@@ -131,7 +131,7 @@ impl<'f> Round<'f> {
         let deliveries = std::iter::zip(&*self.members, outcomes).map(delivery).collect();
         let mut report = AuditReport { deliveries };
         let result = report.result();
-        Emits::add(if result.is_ok() { &self.shared.emits.ok } else { &self.shared.emits.failed });
+        Emits::add(if result.is_ok() { &self.shared.tally.emits.ok } else { &self.shared.tally.emits.failed });
         if result.is_ok() {
             // Nobody tries again.
             self.shared.memory.forget(&self.key);
@@ -156,7 +156,7 @@ impl Drop for Round<'_> {
         if self.ended {
             return;
         }
-        Emits::add(&self.shared.emits.failed);
+        Emits::add(&self.shared.tally.emits.failed);
         for (member, outcome) in std::iter::zip(&*self.members, &self.outcomes) {
             match outcome {
                 Some(outcome) => {

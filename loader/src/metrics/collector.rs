@@ -3,6 +3,7 @@
 //! On a thread of its own: a recorder is the host program's code, for which neither timers nor the supervisor may wait.
 
 use std::collections::BTreeMap;
+use std::iter::zip;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -11,11 +12,13 @@ use super::happened::ToPlugin;
 use super::names::{self, ALL, DURATION_BUCKETS};
 use super::round::{Round, Series};
 use super::tally::{BUCKETS, MethodTotals, NAMES};
+use crate::audit::RESULTS;
 use crate::budget;
 use crate::contain::contained;
 use crate::handle::Handle;
 use crate::method::Method;
 use crate::open::Origin;
+use crate::sanitize::Class;
 use crate::slot::Slot;
 
 /// How often everything is copied.
@@ -127,11 +130,25 @@ impl Collector {
         for (kind, count) in &happened.file_refusals {
             round.counter(&names::FILE_REFUSALS, &[kind], *count);
         }
+        let audit = self.host.audit_ledger().sums();
+        for (result, count) in audit.emits.into_iter().flatten() {
+            round.counter(&names::EMITS, &[result], count);
+        }
+        if let Some(hits) = audit.redactions {
+            for class in Class::ALL {
+                round.counter(&names::REDACTIONS, &[class.name()], hits.of(class));
+            }
+            round.counter(&names::REDACTIONS, &["truncated"], hits.cut());
+        }
         let none = Default::default();
         for slot in self.host.slots() {
             if slot.current().is_some() || !UNLISTED.contains(&slot.reason().kind) {
                 let to = happened.plugins.get(slot.name()).unwrap_or(&none);
                 copy_slot(round, &slot, to, told);
+                let deliveries = audit.deliveries.get(slot.name());
+                for (result, count) in deliveries.into_iter().flat_map(|counts| zip(RESULTS, *counts)) {
+                    round.counter(&names::DELIVERIES, &[slot.name(), result], count);
+                }
             }
         }
     }

@@ -82,6 +82,8 @@ impl MetricKind {
 pub struct Metric {
     /// Its name without the prefix and the `_` after that.
     pub name: &'static str,
+    /// Its whole name with the prefix [`DEFAULT_PREFIX`], where that is another one: a host has it by contract.
+    pub contract: Option<&'static str>,
     /// Its type.
     pub kind: MetricKind,
     /// The labels of each series.
@@ -96,7 +98,10 @@ impl Metric {
     /// Its whole name.
     #[must_use]
     pub fn full_name(&self, prefix: &str) -> String {
-        format!("{prefix}_{}", self.name)
+        match self.contract {
+            Some(name) if prefix == DEFAULT_PREFIX => name.to_owned(),
+            _ => format!("{prefix}_{}", self.name),
+        }
     }
 
     /// Tells a recorder of it.
@@ -111,9 +116,11 @@ impl Metric {
 }
 
 macro_rules! metrics {
-    ($($constant:ident = $kind:ident $name:literal, [$($label:literal),*], $unit:ident, $help:literal;)*) => {
+    (@contract) => { None };
+    (@contract $contract:literal) => { Some($contract) };
+    ($($constant:ident = $kind:ident $name:literal $(as $contract:literal)?, [$($label:literal),*], $unit:ident, $help:literal;)*) => {
         $(pub(super) const $constant: Metric = Metric {
-            name: $name, kind: MetricKind::$kind, labels: &[$($label),*], unit: Unit::$unit, help: $help,
+            name: $name, contract: metrics!(@contract $($contract)?), kind: MetricKind::$kind, labels: &[$($label),*], unit: Unit::$unit, help: $help,
         };)*
         /// All of them, as `docs/metrics.md` has them.
         pub const ALL: &[Metric] = &[$($constant),*];
@@ -155,6 +162,12 @@ metrics! {
         "replaced generations with calls that did not end within the drain limit";
     QUARANTINED = Gauge "quarantined", ["plugin"], Count,
         "builds that are not tried again until something changes";
+    EMITS = Counter "audit_emit_total" as "mini_chat_audit_emit_total", ["result"], Count,
+        "audit events given to the fan-out, by what became of them; each try of a retry counts";
+    DELIVERIES = Counter "audit_deliveries_total", ["plugin", "result"], Count,
+        "deliveries of audit events to one plugin by the fan-out, by what became of them";
+    REDACTIONS = Counter "redactions_total", ["class"], Count,
+        "secrets that the sanitiser of the fan-out has replaced, by class; truncated: texts that were too long";
     FILE_REFUSALS = Counter "file_refusals_total", ["kind"], Count,
         "files in plugin directories that were found unusable, by why";
     CONFIG_REFUSALS = Counter "config_refusals_total", [], Count,

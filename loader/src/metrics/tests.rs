@@ -43,6 +43,13 @@ fn the_documentation_has_every_outcome() {
 }
 
 #[test]
+fn a_name_by_contract_gives_way_to_another_prefix() {
+    assert_eq!(names::EMITS.full_name(names::DEFAULT_PREFIX), "mini_chat_audit_emit_total");
+    assert_eq!(names::EMITS.full_name("second"), "second_audit_emit_total");
+    assert_eq!(names::CALLS.full_name("second"), "second_calls_total");
+}
+
+#[test]
 fn names_are_as_prometheus_wants_them() {
     let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
     assert_eq!(names.len(), ALL.len());

@@ -139,6 +139,12 @@ impl Hits {
     pub fn cut(&self) -> u64 {
         self.cut
     }
+
+    /// Adds those of another sanitiser.
+    pub(crate) fn add(&mut self, other: &Self) {
+        std::iter::zip(&mut self.by_class, other.by_class).for_each(|(sum, count)| *sum += count);
+        self.cut += other.cut;
+    }
 }
 
 /// The counters behind [`Hits`].

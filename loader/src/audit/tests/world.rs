@@ -13,7 +13,7 @@ use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
 
-use crate::audit::{AuditFanOut, Clock, FanOutConfig};
+use crate::audit::{AuditFanOut, Clock, FanOutConfig, Ledger};
 use crate::call::CallOptions;
 use crate::config::AuditDelivery;
 use crate::status::{HostSnapshot, PluginSnapshot};
@@ -132,7 +132,7 @@ impl World {
         absent.does(vec![Act::Transient; 1000]);
         let absent = Arc::new(absent);
         let handles = Box::new(move |_: &str| Arc::clone(&absent) as _);
-        let fan_out = AuditFanOut::with_clock(snapshots.subscribe(), handles, config, time.clock());
+        let fan_out = AuditFanOut::with_clock(snapshots.subscribe(), handles, config, &Ledger::default(), time.clock());
         Self { fan_out, time, snapshots }
     }
 

@@ -51,7 +51,21 @@ impl Stamp {
     /// If the library that cargo made cannot be stamped so.
     #[must_use]
     pub fn bytes(self) -> Vec<u8> {
-        let library = fs::read(plugins::built("stamped-plugin")).expect("the library");
+        self.stamped("stamped-plugin")
+    }
+
+    /// Likewise of a library that serves the policy trait only.
+    ///
+    /// # Panics
+    ///
+    /// If the library that cargo made cannot be stamped so.
+    #[must_use]
+    pub fn bytes_without_audit(self) -> Vec<u8> {
+        self.stamped("stamped-policy-plugin")
+    }
+
+    fn stamped(self, package: &str) -> Vec<u8> {
+        let library = fs::read(plugins::built(package)).expect("the library");
         stamped::stamping::stamped(&library, self.build, self.behaviour, &self.version()).expect("a stamp")
     }
 
@@ -61,8 +75,26 @@ impl Stamp {
     ///
     /// If the system refuses.
     pub fn drop_in(self, directory: &Path, name: &str) -> PathBuf {
-        let beside = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(beside.path(), self.bytes()).expect("write");
-        plugins::drop_in(directory, beside.path(), name)
+        place(&self.bytes(), directory, name)
     }
+
+    /// Likewise one that serves the policy trait only.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn drop_in_without_audit(self, directory: &Path, name: &str) -> PathBuf {
+        place(&self.bytes_without_audit(), directory, name)
+    }
+}
+
+/// Puts a library into a directory the right way: written beside, renamed into place. Gives its path.
+///
+/// # Panics
+///
+/// If the system refuses.
+pub fn place(library: &[u8], directory: &Path, name: &str) -> PathBuf {
+    let beside = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(beside.path(), library).expect("write");
+    plugins::drop_in(directory, beside.path(), name)
 }

@@ -31,6 +31,7 @@ pub(crate) const KEYS: &[&str] = &[
     "data_dir",
     "limits",
     "probation",
+    "may_drop_kinds",
     "audit",
     "config",
 ];
@@ -101,6 +102,9 @@ pub struct PluginEntry {
     pub limits: Limits,
     /// How a new build of it is watched after a swap.
     pub probation: Probation,
+    /// Whether a swap may end a kind: without, a build that does not serve every kind of what it is to replace is refused.
+    /// A rollback may in any case.
+    pub may_drop_kinds: bool,
     /// How the audit fan-out delivers to it. With a section of its own, even an empty one, it is delivered to as soon as
     /// it is wanted; without, as soon as it has served audit for the first time.
     pub audit: Option<AuditDelivery>,
@@ -128,6 +132,7 @@ impl PluginEntry {
             data_dir: None,
             limits: Limits::default(),
             probation: Probation::default(),
+            may_drop_kinds: false,
             audit: None,
             config: ConfigTable::empty().for_plugin(&name),
             origin: None,
@@ -203,6 +208,7 @@ impl PluginEntry {
             data_dir: section.path(report, "data_dir", base),
             limits,
             probation,
+            may_drop_kinds: section.boolean(report, "may_drop_kinds").unwrap_or(false),
             audit,
             config: read_config(report, base, &section),
             origin: None,

@@ -59,6 +59,20 @@ pub enum PluginFailure {
         /// How long they were waited for.
         limit: Duration,
     },
+    /// It does not serve a kind that what it is to replace serves.
+    #[error(
+        "plugin {plugin}: not replaced: version {version} does not serve {}, which what it is to replace serves: every such \
+         call would fail from then on; drop in a build that does, or set may_drop_kinds = true in [plugins.{plugin:?}]",
+        dropped.join(" and ")
+    )]
+    KindsDropped {
+        /// The instance's name.
+        plugin: String,
+        /// The candidate's version.
+        version: String,
+        /// Names of the kinds that would be gone.
+        dropped: Vec<&'static str>,
+    },
 }
 
 /// What it takes for a build that failed to be tried again.
@@ -78,7 +92,7 @@ impl PluginFailure {
         match self {
             Self::Create(CreateError::Failed { retryable: true, retry_after, .. }) => Remedy::Time(*retry_after),
             failure if failure.is_retryable() => Remedy::Time(None),
-            Self::Create(_) => Remedy::NewSettings,
+            Self::Create(_) | Self::KindsDropped { .. } => Remedy::NewSettings,
             Self::Preflight(error) if error.stage() >= PreflightStage::Open => Remedy::NewSettings,
             _ => Remedy::NewFile,
         }
@@ -91,7 +105,7 @@ impl PluginFailure {
             Self::Create(error) => error.is_retryable(),
             Self::Preflight(error) => error.is_retryable(),
             Self::Busy { .. } => true,
-            Self::NoFile { .. } | Self::NoVersion { .. } => false,
+            Self::NoFile { .. } | Self::NoVersion { .. } | Self::KindsDropped { .. } => false,
         }
     }
 
@@ -116,6 +130,7 @@ impl PluginFailure {
             Self::NoFile { .. } => "no-file",
             Self::NoVersion { .. } => "no-version",
             Self::Busy { .. } => "busy",
+            Self::KindsDropped { .. } => "kinds-dropped",
         }
     }
 }

@@ -187,6 +187,12 @@ pub enum LoadError {
     /// The entry refuses this host, or gives nothing to use.
     #[error("{path}: its entry refuses this host: {reason}; build it with the SDK of this host's ABI major")]
     EntryRefused { path: PathBuf, reason: String },
+    /// The descriptor says another thing than the functions that are there.
+    #[error(
+        "{path}: the descriptor says that it serves {declared}, its functions serve {found}; build the plugin with the SDK's \
+         export_plugin!"
+    )]
+    KindsMismatch { path: PathBuf, declared: String, found: String },
     /// The library was built without the layout of what crosses.
     #[error("{path}: says nothing of the layout of its types; build it with the SDK's export_plugin!")]
     LayoutMissing { path: PathBuf },
@@ -254,6 +260,7 @@ impl LoadError {
             Self::WrongMagic { .. } => "wrong-magic",
             Self::EarlyAllocation { .. } => "early-allocation",
             Self::EntryRefused { .. } => "entry-refused",
+            Self::KindsMismatch { .. } => "kinds-mismatch",
             Self::LayoutMissing { .. } => "layout-missing",
             Self::LayoutMismatch { .. } => "layout-mismatch",
             Self::SameVersion { .. } => "same-version",
@@ -326,6 +333,7 @@ impl LoadError {
             | Self::WrongMagic { path, .. }
             | Self::EarlyAllocation { path, .. }
             | Self::EntryRefused { path, .. }
+            | Self::KindsMismatch { path, .. }
             | Self::LayoutMissing { path }
             | Self::LayoutMismatch { path, .. }
             | Self::SameVersion { path, .. } => path,

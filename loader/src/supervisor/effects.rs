@@ -54,9 +54,13 @@ impl Run {
         seat.clock = Clock::start();
         let kept = build.key.digest.and_then(|digest| seat.kept.get(&digest).cloned());
         let generation = seat.last + 1;
+        let dropped = seat.instance().and_then(|serving| build.dropped(&serving.image.descriptor));
         let (starter, name) = (self.means.starter.clone(), name.to_owned());
         let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
         self.job(async move {
+            if let Some(failure) = dropped {
+                return Done::Checked(name, build, Err(failure));
+            }
             let source = match &build.code {
                 Code::Linked(plugin) => Ok(Source::Linked(*plugin)),
                 Code::File(known) => {

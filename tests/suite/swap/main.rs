@@ -5,5 +5,6 @@ mod bad_builds;
 mod configuration;
 mod exclusive;
 mod files;
+mod kinds;
 mod turns;
 mod world;

@@ -48,8 +48,18 @@ impl World {
         settings: impl FnOnce(&mut PluginEntry),
         host: impl FnOnce(PluginHostBuilder) -> PluginHostBuilder,
     ) -> Self {
-        let (directory, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let directory = tempfile::tempdir().unwrap();
         first.drop_in(directory.path(), FILE);
+        Self::on(directory, settings, host)
+    }
+
+    /// On a directory, where something is that serves.
+    pub(crate) fn on(
+        directory: TempDir,
+        settings: impl FnOnce(&mut PluginEntry),
+        host: impl FnOnce(PluginHostBuilder) -> PluginHostBuilder,
+    ) -> Self {
+        let data = tempfile::tempdir().unwrap();
         let mut entry = entry(data.path());
         settings(&mut entry);
         let builder = PluginHost::builder().identity("tests", "1").plugins(directory.path()).plugin(entry);

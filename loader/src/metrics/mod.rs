@@ -19,11 +19,13 @@
 //! | `ledger.rs` | the tallies of a slot, over its generations |
 //! | `happened.rs` | what events count |
 //! | `collector.rs`, `round.rs` | from there to the facade |
+//! | `prometheus.rs` | a recorder for programs that have no other |
 
 mod collector;
 mod happened;
 mod ledger;
 mod names;
+mod prometheus;
 mod round;
 mod tally;
 
@@ -36,4 +38,5 @@ pub(crate) use ledger::Ledger;
 pub use names::{
     ALL, DEFAULT_PREFIX, DURATION_BUCKETS, Metric, MetricKind, OUTCOMES, PREFIX_FORM, RETIRED, TARGET, is_prefix,
 };
+pub use prometheus::PrometheusRecorder;
 pub(crate) use tally::{Outcome, Tally, Took};

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::AnyError;
 use crate::faults;
+use crate::scrape::Scrapes;
 use crate::site::{End, Plan, Site};
 use crate::system::{Process, allow_many_files};
 
@@ -86,6 +87,7 @@ pub(crate) fn run(order: &Order) -> Result<(), AnyError> {
 fn swaps(site: &mut Site, order: &Order) -> Result<Value, AnyError> {
     // From here on there are always one that serves and one that stands by.
     site.swap()?;
+    let mut scrapes = Scrapes::begin(&site.metrics)?;
     let (before, images) = (Process::at_rest(), site.host.status().images.images_used);
     let begin = Instant::now();
     let pace = order.seconds / order.swaps.max(1) as f64;
@@ -105,6 +107,7 @@ fn swaps(site: &mut Site, order: &Order) -> Result<Value, AnyError> {
             paused += since.elapsed();
         }
         timings.push(site.swap()?);
+        scrapes.add(&site.metrics)?;
         let due = begin + paused + Duration::from_secs_f64(pace * (number + 1) as f64);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
@@ -119,6 +122,7 @@ fn swaps(site: &mut Site, order: &Order) -> Result<Value, AnyError> {
             "headroom": status.images,
         },
         "process": { "before": before, "half": half.0, "after": after },
+        "metrics": scrapes, "metrics_wrong": scrapes.wrong(order.faults),
     }))
 }
 

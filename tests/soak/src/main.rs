@@ -8,6 +8,7 @@ mod callers;
 mod faults;
 mod leg;
 mod report;
+mod scrape;
 mod site;
 mod system;
 mod tally;

@@ -44,6 +44,7 @@ pub(crate) fn report(mut legs: Vec<Value>, not_run: Value, asked: (u64, f64), ou
             (number(leg, "/process/after/threads") - number(leg, "/process/before/threads")).abs()
         }).sum::<i64>(),
         "files_beyond_two_per_image": (grown("files") - images * FILES_PER_IMAGE).max(0),
+        "metrics_missing_or_not_flat": sum(&legs, "/metrics_wrong"),
         "swaps_missing": (swaps_asked_for - sum(&legs, "/swaps")).max(0),
     });
     let failures: Vec<Value> =
@@ -59,6 +60,8 @@ pub(crate) fn report(mut legs: Vec<Value>, not_run: Value, asked: (u64, f64), ou
         "failed_calls_of_builds_rolled_back": sum(&legs, "/callers/failed_calls_of_builds_rolled_back"),
         "audit_events_acknowledged": sum(&legs, "/audit/acknowledged"),
         "audit_lines": sum(&legs, "/audit/lines"),
+        "metrics_fetched": sum(&legs, "/metrics/fetches"),
+        "series": number(&legs[0], "/metrics/series"),
         "zeros": zeros,
         "failures": failures,
         "latency_ns": latency,
@@ -137,6 +140,7 @@ fn print(total: &Value) {
         show("/audit_lines"),
         show("/failed_calls_of_builds_rolled_back")
     );
+    println!("metrics fetched {} times over HTTP: {} series each time", show("/metrics_fetched"), show("/series"));
     for (name, value) in total["zeros"].as_object().into_iter().flatten() {
         println!(
             "{:>10}  {}{}",

@@ -1,12 +1,15 @@
 //! A host under load, on a directory with builds of `stamped`; and what it says.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
+use mini_chat_plugin_loader::audit::{AuditFanOut, FanOutConfig};
 use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry};
 use mini_chat_plugin_loader::image_dir::ImageDirChoice;
+use mini_chat_plugin_loader::metrics::PrometheusRecorder;
 use mini_chat_plugin_loader::{HostEvent, PluginHost, PluginStatus};
 use mini_chat_plugin_sdk::prelude::*;
 use serde::Serialize;
@@ -16,6 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::AnyError;
 use crate::builds::{Builds, ID};
 use crate::callers::{Callers, Seen};
+use crate::scrape::Endpoint;
 use crate::tally::{Account, Tally};
 
 /// How long anything is waited for. What is waited for takes a second at most, the longest fault ten.
@@ -44,9 +48,13 @@ pub(crate) struct Site {
     pub(crate) said: Vec<HostEvent>,
     /// Calls that were given up, and generations that could not end; none should.
     pub(crate) abandoned: i64,
+    /// Where its metrics are.
+    pub(crate) metrics: Endpoint,
     events: Receiver<(Instant, HostEvent)>,
     tally: Tally,
     data: TempDir,
+    /// Its metrics are there as well, though callers call the plugin itself: they look for each of its lines.
+    _fan_out: Arc<AuditFanOut>,
     _root: TempDir,
 }
 
@@ -97,7 +105,14 @@ impl Site {
         if let Some(directory) = plan.image_dir {
             builder = builder.image_dir(ImageDirChoice::Explicit(directory));
         }
+        let recorder = PrometheusRecorder::default();
+        // One site per process.
+        metrics::set_global_recorder(recorder.clone()).map_err(|error| error.to_string())?;
         let host = block_on(builder.build())?;
+        let metrics = Endpoint::serve(recorder, host.probe())?;
+        let fan_out = host.audit_fan_out(FanOutConfig::default());
+        // It has looked who there is.
+        assert_eq!(fan_out.counters().plugins.len(), 1);
         let mut receiver = host.events();
         let (sender, events) = channel();
         std::thread::Builder::new().name("soak-events".to_owned()).spawn(move || {
@@ -114,7 +129,20 @@ impl Site {
         })?;
         let callers = Callers::start(&host);
         let (said, tally) = (Vec::new(), Tally::default());
-        let site = Self { host, builds, callers, good, said, abandoned: 0, events, tally, data, _root: root };
+        let site = Self {
+            host,
+            builds,
+            callers,
+            good,
+            said,
+            abandoned: 0,
+            metrics,
+            events,
+            tally,
+            data,
+            _fan_out: fan_out,
+            _root: root,
+        };
         site.until_answers(good)?;
         Ok(site)
     }

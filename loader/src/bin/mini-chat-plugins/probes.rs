@@ -3,18 +3,17 @@
 
 mod http;
 mod notify;
-mod recorder;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use mini_chat_plugin_loader::metrics::PrometheusRecorder;
 use mini_chat_plugin_loader::{PluginHost, Probe};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use notify::Notifier;
-use recorder::Recorder;
 
 /// How the host is, for those who ask and those who are told.
 pub(crate) struct Probes {
@@ -69,7 +68,7 @@ impl Probes {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         if let Some(listener) = listener {
-            let recorder = Recorder::default();
+            let recorder = PrometheusRecorder::default();
             metrics::set_global_recorder(recorder.clone()).map_err(|error| {
                 Failure::new(Exit::Unavailable, "the recorder of metrics").because(error.to_string())
             })?;

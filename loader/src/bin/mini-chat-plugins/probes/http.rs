@@ -20,13 +20,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mini_chat_plugin_loader::metrics::PrometheusRecorder;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::Stage;
-use super::recorder::Recorder;
 
 /// How long the host may take to show that it is at work.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves until the program ends.
-pub(super) async fn serve(listener: TcpListener, recorder: Recorder, stage: Arc<Stage>) {
+pub(super) async fn serve(listener: TcpListener, recorder: PrometheusRecorder, stage: Arc<Stage>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("probes are not answered: {error}"),
@@ -66,7 +66,7 @@ pub(super) async fn serve(listener: TcpListener, recorder: Recorder, stage: Arc<
     }
 }
 
-async fn connection(stream: TcpStream, recorder: Recorder, stage: Arc<Stage>, _seat: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, recorder: PrometheusRecorder, stage: Arc<Stage>, _seat: OwnedSemaphorePermit) {
     let service = service_fn(|request: Request<Incoming>| {
         let (recorder, stage) = (&recorder, &stage);
         async move { Ok::<_, Infallible>(answer(&request, recorder, stage).await) }
@@ -83,7 +83,7 @@ async fn connection(stream: TcpStream, recorder: Recorder, stage: Arc<Stage>, _s
     }
 }
 
-async fn answer<B>(request: &Request<B>, recorder: &Recorder, stage: &Stage) -> Response<Full<Bytes>> {
+async fn answer<B>(request: &Request<B>, recorder: &PrometheusRecorder, stage: &Stage) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if !["/healthz", "/readyz", "/metrics"].contains(&path) {
         return respond(StatusCode::NOT_FOUND, TEXT, "there are /healthz, /readyz and /metrics\n");

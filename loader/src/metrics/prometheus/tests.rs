@@ -1,14 +1,13 @@
-use metrics::{Key, Label, Level, Metadata, Recorder as _};
-use mini_chat_plugin_loader::metrics::{RETIRED, TARGET};
-
-use super::Recorder;
+use super::PrometheusRecorder;
+use crate::metrics::{RETIRED, TARGET};
+use ::metrics::{Key, Label, Level, Metadata, Recorder as _};
 
 const LIVE: Metadata<'static> = Metadata::new(TARGET, Level::INFO, None);
 const LAST: Metadata<'static> = Metadata::new(RETIRED, Level::INFO, None);
 
 #[test]
 fn what_is_registered_is_rendered_as_prometheus_reads_it() {
-    let recorder = Recorder::default();
+    let recorder = PrometheusRecorder::default();
     recorder.describe_gauge("a_gauge".into(), None, "what \\ it\nmeans".into());
     let key = Key::from_parts("a_gauge", vec![Label::new("plugin", "a \"b\" \\ c\nd"), Label::new("x", "1")]);
     recorder.register_gauge(&key, &LIVE).set(2.5);
@@ -21,7 +20,7 @@ fn what_is_registered_is_rendered_as_prometheus_reads_it() {
 
 #[test]
 fn a_histogram_counts_up_to_each_bound() {
-    let recorder = Recorder::default();
+    let recorder = PrometheusRecorder::default();
     let key = Key::from_parts("seconds", vec![Label::new("plugin", "p")]);
     let histogram = recorder.register_histogram(&key, &LIVE);
     histogram.record(0.001);
@@ -45,7 +44,7 @@ fn a_histogram_counts_up_to_each_bound() {
 
 #[test]
 fn a_retired_series_is_gone_and_may_come_back() {
-    let recorder = Recorder::default();
+    let recorder = PrometheusRecorder::default();
     let key = |digest: &'static str| Key::from_parts("info", vec![Label::new("digest", digest)]);
     recorder.register_gauge(&key("1"), &LIVE).set(1.0);
     recorder.register_gauge(&key("2"), &LIVE).set(1.0);

@@ -1,23 +1,37 @@
-//! [`Recorder`]: the program's recorder of metrics, and their text for Prometheus.
+//! [`PrometheusRecorder`]: a recorder of metrics, and their text for Prometheus.
 //!
 //! Of our own because series must go: each swap has another digest, and the exporters there are forget a series only some
 //! time after its last change, which would take rarely used counters as well. This one forgets what the loader retires.
-//! Histograms have the loader's buckets.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
-use mini_chat_plugin_loader::metrics::{DURATION_BUCKETS, MetricKind, RETIRED};
+use super::names::{DURATION_BUCKETS, MetricKind, RETIRED};
+use ::metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
 
 #[cfg(test)]
 mod tests;
 
-/// Cheap to clone.
+/// A recorder for programs that have no other: `mini-chat-plugins run` serves what it renders as `/metrics`.
+///
+/// Holds the metrics of the whole process, not the loader's only. Every histogram has the buckets
+/// [`DURATION_BUCKETS`](super::DURATION_BUCKETS). A series that the loader retires is forgotten. Cheap to clone: clones are
+/// one recorder. Any thread may call it.
+///
+/// ```
+/// use mini_chat_plugin_loader::metrics::PrometheusRecorder;
+///
+/// let recorder = PrometheusRecorder::default();
+/// // Before the host is built; fails if the program has a recorder already.
+/// metrics::set_global_recorder(recorder.clone()).expect("the first recorder");
+/// // … for each scrape, after `host.collect_metrics()`:
+/// let text = recorder.render();
+/// # assert_eq!(text, "");
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Recorder(Arc<Mutex<BTreeMap<String, Family>>>);
+pub struct PrometheusRecorder(Arc<Mutex<BTreeMap<String, Family>>>);
 
 /// All series of one name.
 #[derive(Debug, Default)]
@@ -56,7 +70,7 @@ impl HistogramFn for Buckets {
     }
 }
 
-impl Recorder {
+impl PrometheusRecorder {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,8 +91,9 @@ impl Recorder {
         Some(family.series.entry(labels).or_insert_with(new).clone())
     }
 
-    /// All of it.
-    pub(crate) fn render(&self) -> String {
+    /// Everything now, in the text format of Prometheus 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`).
+    #[must_use]
+    pub fn render(&self) -> String {
         let mut text = String::new();
         for (name, family) in self.lock().iter() {
             let Some(first) = family.series.values().next() else { continue };
@@ -138,7 +153,7 @@ fn labels(key: &Key) -> String {
     labels.collect::<Vec<_>>().join(",")
 }
 
-impl metrics::Recorder for Recorder {
+impl ::metrics::Recorder for PrometheusRecorder {
     fn describe_counter(&self, key: KeyName, _: Option<Unit>, description: SharedString) {
         self.describe(&key, &description);
     }

@@ -20,6 +20,9 @@ use crate::{Policy, Shared};
 /// No event is larger.
 const MAX_EVENT: usize = 1 << 20;
 
+/// No batch is larger.
+const MAX_BATCH: usize = 32 << 20;
+
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/users/{user}/policy-version", get(version))
@@ -27,6 +30,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/users/{user}/policies/{version}/limits", get(limits))
         .route("/v1/users/{user}/license", get(license))
         .route("/v1/usage", post(usage))
+        .route("/v1/audit", post(audit))
         .route("/healthz", get(async || "ok"))
         .fallback(async || StatusCode::NOT_FOUND)
         .layer(from_fn_with_state(Arc::clone(&shared), watched))
@@ -96,6 +100,7 @@ fn endpoint(path: &str) -> Option<Endpoint> {
         ["", "v1", "users", _, "policies", _, "limits"] => Some(Endpoint::Limits),
         ["", "v1", "users", _, "license"] => Some(Endpoint::License),
         ["", "v1", "usage"] => Some(Endpoint::Usage),
+        ["", "v1", "audit"] => Some(Endpoint::Audit),
         ["", "healthz"] => Some(Endpoint::Health),
         _ => None,
     }
@@ -158,6 +163,17 @@ async fn usage(State(shared): Shares, headers: HeaderMap, body: Body) -> StatusC
         (Some(key), Some(event)) => {
             shared.record.event(key.to_owned(), event);
             StatusCode::ACCEPTED
+        }
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+async fn audit(State(shared): Shares, headers: HeaderMap, body: Body) -> StatusCode {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    match (key, to_bytes(body, MAX_BATCH).await) {
+        (Some(key), Ok(body)) => {
+            shared.record.batch(key.to_owned(), body.into());
+            StatusCode::OK
         }
         _ => StatusCode::BAD_REQUEST,
     }

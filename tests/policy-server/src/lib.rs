@@ -9,6 +9,7 @@
 //! | `GET /v1/users/{user}/policies/{version}/limits` | `{"user_id": "…", "policy_version": 7, "standard": {…}, "premium": {…}}` |
 //! | `GET /v1/users/{user}/license` | `{"active": true}` |
 //! | `POST /v1/usage`, a usage event, `Idempotency-Key` | 202; one event per key is kept |
+//! | `POST /v1/audit`, anything, `Idempotency-Key` | 200; each body is kept |
 //! | `GET /healthz` | 200 |
 //!
 //! The server has a thread and a runtime of its own, so that nothing a test does to its runtime reaches it, and speaks
@@ -147,6 +148,12 @@ impl PolicyServer {
     #[must_use]
     pub fn usage(&self) -> Vec<(String, Value)> {
         self.shared.record.usage()
+    }
+
+    /// Accepted batches with their idempotency keys and bodies as they came, in order.
+    #[must_use]
+    pub fn batches(&self) -> Vec<(String, Vec<u8>)> {
+        self.shared.record.batches()
     }
 
     /// Connections that are open now.

@@ -59,6 +59,7 @@ impl Outcome {
 struct Seen {
     requests: Vec<Request>,
     usage: Vec<(String, Value)>,
+    batches: Vec<(String, Vec<u8>)>,
     open: usize,
     accepted: usize,
 }
@@ -99,6 +100,11 @@ impl Record {
         }
     }
 
+    /// Keeps a batch, as it came.
+    pub(crate) fn batch(&self, key: String, body: Vec<u8>) {
+        self.seen().batches.push((key, body));
+    }
+
     pub(crate) fn opened(&self) {
         let mut seen = self.seen();
         seen.open += 1;
@@ -115,6 +121,10 @@ impl Record {
 
     pub(crate) fn usage(&self) -> Vec<(String, Value)> {
         self.seen().usage.clone()
+    }
+
+    pub(crate) fn batches(&self) -> Vec<(String, Vec<u8>)> {
+        self.seen().batches.clone()
     }
 
     /// Open now, accepted ever.

@@ -78,6 +78,8 @@ pub enum Endpoint {
     License,
     /// A usage event.
     Usage,
+    /// A batch of audit events.
+    Audit,
     /// The health check.
     Health,
 }

@@ -48,6 +48,8 @@ impl Batch {
 
     fn end(&mut self, outcome: &Outcome) {
         let events = std::mem::take(&mut self.events);
+        // Asked before anybody is answered: the end may begin as soon as the last call is over.
+        let is_end = self.queue.is_closed();
         // First, so that whoever is answered finds room.
         self.queue.release(events.len(), events.iter().map(|event| event.line.len()).sum());
         let (mut lost, mut told) = (Vec::new(), Vec::new());
@@ -64,7 +66,7 @@ impl Batch {
         if let Err(failure) = outcome {
             self.queue.unsent.lost(&lost, failure);
             // A caller that was told, or that did not wait, will bring its event again; at the end, who knows.
-            if self.queue.is_closed() {
+            if is_end {
                 self.queue.unsent.told(&told, failure);
             }
         }

@@ -1,15 +1,15 @@
 //! [`Event`]: one line of a batch, and who waits for it.
 
+use std::fmt::{self, Display};
+
 use mini_chat_plugin_sdk::uuid::Uuid;
 use serde::Serialize;
-use std::fmt::Display;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::failure::Outcome;
 
 /// An event that is to be sent.
-#[derive(Debug)]
 pub(crate) struct Event {
     /// What people find it by: `TENANT:EVENT-TYPE:REQUEST`.
     pub(crate) id: String,
@@ -25,6 +25,13 @@ pub(crate) struct Waiting {
     pub(crate) done: oneshot::Sender<Outcome>,
     /// When it stops waiting.
     pub(crate) until: Instant,
+}
+
+/// Without what users wrote.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("id", &self.id).field("bytes", &self.line.len()).finish_non_exhaustive()
+    }
 }
 
 /// One line.

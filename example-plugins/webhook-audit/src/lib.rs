@@ -19,7 +19,8 @@
 //!
 //! A batch is sent when `batch_events` or `batch_bytes` are reached, or its first event has waited for `flush_after_ms`;
 //! what arrives while a batch is under way makes the next one. With one batch in flight events arrive in the order of their
-//! calls.
+//! calls. A caller that brings one event after the other is answered after `flush_after_ms` and one request each time: lower
+//! the first if that is too slow.
 //!
 //! # The window of loss of `queued`
 //!
@@ -59,7 +60,7 @@
 //! - What is held is bounded, in events and bytes, and so is each wait.
 //! - While an old generation drains, its calls are answered as its batches are; its shutdown hook sends the rest. The new
 //!   one sends meanwhile, so between the two there is no order.
-//! - Address and token are in no error, log record or `Debug` output. No redirect is followed, so they go nowhere else; the
+//! - Address and token are in no error, log record or `Debug` output, and neither is what users wrote. No redirect is followed, so they go nowhere else; the
 //!   proxies of the environment are not used.
 //! - Nothing is installed in the process: the crypto provider belongs to the client.
 //!

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures::FutureExt;
 use futures::future::{Either, join5, select};
 use mini_chat_plugin_loader::CallOptions;
+use mini_chat_plugin_loader::audit::FanOutConfig;
 use mini_chat_plugin_sdk::audit_models::{TurnDeleteAuditEvent, TurnMutationAuditEvent};
 use mini_chat_plugin_sdk::serde::de::DeserializeOwned;
 use mini_chat_plugin_tests::read_fixture;
@@ -99,6 +100,18 @@ fn events_are_written_as_documented() {
     ] {
         assert_eq!(request.header(name), Some(value));
     }
+    assert_eq!(site.end(), None);
+}
+
+#[test]
+fn the_key_is_that_of_the_fan_out_with_or_without_it() {
+    let site = Site::new(json!({"flush_after_ms": 1}));
+    let fan_out = site.host.audit_fan_out(FanOutConfig::default());
+    block_on(fan_out.deliver_turn(event(0))).result().expect("it is accepted");
+    block_on(site.emit(0)).expect("it is accepted");
+    let batches = site.server.batches();
+    let keys: Vec<_> = batches.iter().map(|(_, body)| lines(body)[0]["idempotency_key"].clone()).collect();
+    assert_eq!(keys, [json!(id(0)), json!(id(0))], "an endpoint keeps it once");
     assert_eq!(site.end(), None);
 }
 

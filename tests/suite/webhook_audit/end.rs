@@ -1,6 +1,7 @@
 //! Shutdown, swaps, and calls that end early.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt;
@@ -122,10 +123,21 @@ fn a_batch_is_not_tried_again_for_nobody() {
     assert_eq!(site.end(), None);
 }
 
+/// The same library as another file: with something behind its end that nobody looks at.
+fn another_build(site: &Site, number: u64) -> PathBuf {
+    let mut bytes = std::fs::read(plugins::built("webhook-audit-plugin")).expect("the library");
+    bytes.extend(number.to_le_bytes());
+    let path = site.directory.path().join(format!("build-{number}"));
+    std::fs::write(&path, bytes).expect("a build");
+    path
+}
+
 /// Generations come and go under calls; what was answered with Ok has arrived, at the latest when the host has ended.
-fn swap_under_calls(ack: &str) {
+fn swap_under_calls(ack: &str, mode: ExecutionMode) {
     const CALLERS: u64 = 4;
-    let site = Site::new(json!({"ack": ack, "flush_after_ms": 5}));
+    let server = PolicyServer::start(Script::default());
+    let url = format!("{}/v1/audit", server.base_url());
+    let site = Site::with(server, &url, json!({"ack": ack, "flush_after_ms": 5}), |entry| entry.mode = mode);
     let (stop, next) = (AtomicBool::new(false), AtomicU64::new(0));
     let taken = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS)
@@ -148,9 +160,13 @@ fn swap_under_calls(ack: &str) {
             eventually("calls go on", || next.load(Ordering::Relaxed) > before + more);
         };
         go_on(20);
-        for generation in 2..5 {
-            let swapped = block_on(site.host.reload(ID)).expect("it is created anew");
-            assert_eq!(swapped.generation, generation);
+        let swapped = block_on(site.host.reload(ID)).expect("it is created anew");
+        assert_eq!(swapped.generation, 2);
+        go_on(20);
+        for generation in 3..5 {
+            let path = another_build(&site, generation);
+            let swapped = block_on(site.host.swap(path)).expect("it serves");
+            assert_eq!((swapped.len(), swapped[0].generation), (1, generation));
             go_on(20);
         }
         stop.store(true, Ordering::Relaxed);
@@ -167,12 +183,12 @@ fn swap_under_calls(ack: &str) {
 
 #[test]
 fn swaps_lose_no_event_that_was_delivered() {
-    swap_under_calls("delivered");
+    swap_under_calls("delivered", ExecutionMode::Isolated);
 }
 
 #[test]
 fn swaps_lose_no_event_that_was_queued() {
-    swap_under_calls("queued");
+    swap_under_calls("queued", ExecutionMode::Adaptive);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use futures::executor::block_on;
-use mini_chat_plugin_loader::config::{ExecutionMode, Limits, PluginEntry};
+use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry};
 use mini_chat_plugin_loader::{PluginHost, PluginHostBuilder};
 use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
@@ -55,19 +55,21 @@ impl Site {
     }
 
     fn posting_to(server: PolicyServer, url: &str, config: Value) -> Self {
-        Self::limited(server, url, config, patient(LONG))
+        Self::with(server, url, config, |_| ())
     }
 
-    fn limited(server: PolicyServer, url: &str, config: Value, limits: Limits) -> Self {
+    fn with(server: PolicyServer, url: &str, config: Value, change: impl FnOnce(&mut PluginEntry)) -> Self {
         let mut all = json!({
             "url": url, "connect_timeout_ms": 120_000, "try_timeout_ms": 120_000, "retry_for_ms": 120_000,
         });
         let Value::Object(config) = config else { panic!("an object") };
         all.as_object_mut().expect("an object").extend(config);
         let mut entry = PluginEntry::new(ID).with_config(all).expect("a configuration");
-        entry.mode = ExecutionMode::Adaptive;
+        // A call's first poll queues its event: what is polled in order is queued in order.
+        entry.mode = ExecutionMode::Inline;
         entry.workers = Some(2);
-        entry.limits = limits;
+        entry.limits = patient(LONG);
+        change(&mut entry);
         let directory = plugins::directory();
         plugins::drop_in(directory.path(), &plugins::built("webhook-audit-plugin"), "libwebhook_audit_plugin.so");
         let host = block_on(builder(&directory).plugin(entry).build()).expect("the host starts");

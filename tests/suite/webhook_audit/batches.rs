@@ -104,6 +104,26 @@ fn events_are_written_as_documented() {
 }
 
 #[test]
+fn over_tls_whom_it_trusts_is_configured() {
+    let server = PolicyServer::start_tls(Script::default());
+    let url = format!("{}/v1/audit", server.base_url());
+    let directory = tempfile::tempdir().expect("a directory");
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, server.ca_pem().expect("it speaks TLS")).expect("a file");
+    let site = Site::posting_to(server, &url, json!({"flush_after_ms": 1, "ca_file": ca_file}));
+    block_on(site.emit(0)).expect("it is accepted");
+    assert_eq!(site.accepted(), [[0]]);
+    assert_eq!(site.end(), None);
+
+    let other = PolicyServer::start_tls(Script::default());
+    let url = format!("{}/v1/audit", other.base_url());
+    let site = Site::posting_to(other, &url, json!({"flush_after_ms": 1, "ca_file": ca_file, "tries": 1}));
+    let text = transient(block_on(site.emit(0)));
+    assert!(text.contains("cannot be reached: ") && text.contains("certificate"), "{text}");
+    assert_eq!(site.requests().len(), 0);
+}
+
+#[test]
 fn the_key_is_that_of_the_fan_out_with_or_without_it() {
     let site = Site::new(json!({"flush_after_ms": 1}));
     let fan_out = site.host.audit_fan_out(FanOutConfig::default());

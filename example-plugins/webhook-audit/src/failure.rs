@@ -36,10 +36,13 @@ pub(crate) enum Failure {
 pub(crate) type Outcome = Result<(), Arc<Failure>>;
 
 impl Failure {
-    /// Whether another try may succeed.
+    /// Whether another try may succeed. So it may if it is the token or the address that is wrong: the events are as good as
+    /// any, and must neither end among the dead letters nor be lost because a token has expired.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error(),
+            Self::Status { status, .. } => {
+                matches!(status.as_u16(), 401 | 403 | 404 | 407 | 408 | 425 | 429) || status.is_server_error()
+            }
             Self::Unreachable(_) | Self::Broken(_) | Self::TooSlow(_) => true,
             _ => false,
         }

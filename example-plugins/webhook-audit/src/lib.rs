@@ -40,6 +40,7 @@
 //! | --- | --- | --- |
 //! | no connection, or it broke; a try took longer than `try_timeout_ms` | yes | `Transient` |
 //! | 408, 425, 429, 5xx | yes, not before its `Retry-After` (`max_retry_after_ms` at most) | `Transient` |
+//! | 401, 403, 404, 407: the token or the address is wrong, the events are not | yes | `Transient` |
 //! | another 4xx | no | `Permanent`, each call of the batch |
 //! | a redirect | no | `Transient` |
 //! | the call's time is over before its batch was accepted | – | `Transient` |
@@ -60,8 +61,8 @@
 //! - What is held is bounded, in events and bytes, and so is each wait.
 //! - While an old generation drains, its calls are answered as its batches are; its shutdown hook sends the rest. The new
 //!   one sends meanwhile, so between the two there is no order.
-//! - Address and token are in no error, log record or `Debug` output, and neither is what users wrote. No redirect is followed, so they go nowhere else; the
-//!   proxies of the environment are not used.
+//! - Address and token are in no error, log record or `Debug` output, and neither is what users wrote. No redirect is
+//!   followed, so they go nowhere else; the proxies of the environment are not used.
 //! - Nothing is installed in the process: the crypto provider belongs to the client.
 //!
 //! Neither the constructor nor the health check asks anything of the endpoint: a webhook has no request without effect, and

@@ -12,7 +12,7 @@ fn fails(status: u16, retry_after: &str) -> Behaviour {
 #[test]
 fn what_passes_is_tried_again_with_the_same_key() {
     let site = Site::new(json!({"flush_after_ms": 1}));
-    for (number, status) in (0..).zip([503, 408, 425, 429, 500, 502]) {
+    for (number, status) in (0..).zip([503, 408, 425, 429, 500, 502, 401, 403, 404]) {
         let before = site.requests().len();
         site.server.set(Endpoint::Audit, Behaviour::fail(2, status));
         block_on(site.emit(number)).expect("it is accepted in the end");
@@ -21,14 +21,14 @@ fn what_passes_is_tried_again_with_the_same_key() {
         assert!(keys.iter().all(|key| *key == keys[0]), "{status}: {keys:?}");
         assert_eq!(site.server.batches().last().expect("a batch").0, keys[0]);
     }
-    assert_eq!(site.accepted(), [[0], [1], [2], [3], [4], [5]]);
+    assert_eq!(site.accepted(), [[0], [1], [2], [3], [4], [5], [6], [7], [8]]);
     assert_eq!(site.end(), None);
 }
 
 #[test]
 fn a_refusal_is_permanent_for_each_call_of_the_batch() {
     let site = Site::new(json!({"batch_events": 3, "flush_after_ms": NEVER_MS}));
-    for (number, status) in (0..).zip([400, 401, 403, 404, 413, 422]) {
+    for (number, status) in (0..).zip([400, 409, 413, 422]) {
         site.server.set(Endpoint::Audit, Behaviour::fail(1, status));
         for answer in site.emit_all(0..3) {
             let text = permanent(answer);

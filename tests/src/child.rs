@@ -129,7 +129,7 @@ fn this_program() -> Command {
 }
 
 fn start(mut command: Command, test: &str) -> Child {
-    command.args(["--exact", test, "--nocapture"]).env(MARK, "1");
+    command.args(["--exact", test, "--nocapture"]).env(MARK, "1").envs(plugins::made());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run the test again")
 }
 

@@ -5,12 +5,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::serving::sanitized;
 
 /// Names a directory with `PACKAGE.so` for each package that [`built`] may be asked for.
 pub(crate) const BUILT_ELSEWHERE: &str = "MINI_CHAT_TEST_BUILT";
+
+/// What cargo has made, as the process says that has started this one; see [`made`].
+const MADE: &str = "MINI_CHAT_TEST_MADE";
 
 /// The shared object of a workspace package, built by cargo with the dev profile; built once per process.
 ///
@@ -46,19 +49,55 @@ pub fn program() -> PathBuf {
 /// All of the workspace is built at once, by the very command that `scripts/test` begins with: cargo then finds everything
 /// done. Packages that are built one by one get features of their own, and each of them its own copies of what it needs.
 fn artifacts_of(package: &str) -> Vec<serde_json::Value> {
-    static BUILT: Mutex<BTreeMap<Option<String>, Vec<serde_json::Value>>> = Mutex::new(BTreeMap::new());
     // `scripts/sanitize` has features unified in any case, and time for the named packages only.
-    let named = sanitized().then(|| package.to_owned());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    let artifacts = built.entry(named).or_insert_with_key(|named| {
+    let artifacts = if sanitized() { one_package(package) } else { whole_workspace().to_vec() };
+    artifacts.into_iter().filter(|artifact| package_of(artifact) == Some(package)).collect()
+}
+
+fn whole_workspace() -> &'static [serde_json::Value] {
+    static BUILT: OnceLock<Vec<serde_json::Value>> = OnceLock::new();
+    BUILT.get_or_init(|| {
         let mut cargo = cargo();
-        match named {
-            Some(package) => cargo.args(["build", "--package", package]),
-            None => cargo.args(["build", "--workspace", "--all-targets"]),
-        };
+        cargo.args(["build", "--workspace", "--all-targets"]);
         artifacts(cargo)
+    })
+}
+
+fn one_package(package: &str) -> Vec<serde_json::Value> {
+    static BUILT: Mutex<BTreeMap<String, Vec<serde_json::Value>>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = |package: &String| {
+        let mut cargo = cargo();
+        cargo.args(["build", "--package", package]);
+        artifacts(cargo)
+    };
+    built.entry(package.to_owned()).or_insert_with_key(build).clone()
+}
+
+/// A variable of the environment by which a process that this one starts need not ask cargo again: it may have little time,
+/// and cargo waits for other cargos. None where each package is built by itself.
+pub(crate) fn made() -> Option<(&'static str, String)> {
+    static MADE_HERE: OnceLock<String> = OnceLock::new();
+    if sanitized() || std::env::var_os(BUILT_ELSEWHERE).is_some() {
+        return None;
+    }
+    let made = MADE_HERE.get_or_init(|| {
+        let is_used = |artifact: &&serde_json::Value| {
+            let is_program = artifact["executable"].is_string() && artifact["profile"]["test"] == false;
+            is_program || artifact["target"]["kind"] == serde_json::json!(["cdylib"])
+        };
+        // A variable has room for 128 KiB.
+        let short = |artifact: &serde_json::Value| {
+            serde_json::json!({
+                "package_id": artifact["package_id"], "filenames": artifact["filenames"],
+                "target": { "kind": artifact["target"]["kind"], "name": artifact["target"]["name"] },
+                "profile": { "test": artifact["profile"]["test"] }, "executable": artifact["executable"],
+            })
+        };
+        let made: Vec<_> = whole_workspace().iter().filter(is_used).map(short).collect();
+        serde_json::json!(made).to_string()
     });
-    artifacts.iter().filter(|artifact| package_of(artifact) == Some(package)).cloned().collect()
+    Some((MADE, made.clone()))
 }
 
 /// The name in a package id: `path+file:///…/hello#0.1.0`, or, if the folder has another name, `…/plugin#echo-plugin@0.1.0`.

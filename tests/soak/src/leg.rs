@@ -85,7 +85,8 @@ pub(crate) fn run(order: &Order) -> Result<(), AnyError> {
 }
 
 fn swaps(site: &mut Site, order: &Order) -> Result<Value, AnyError> {
-    // From here on there are always one that serves and one that stands by.
+    // From here on there are always one that serves and one that stands by; and one has ended, which is in the metrics.
+    site.swap()?;
     site.swap()?;
     let mut scrapes = Scrapes::begin(&site.metrics)?;
     let (before, images) = (Process::at_rest(), site.host.status().images.images_used);

@@ -88,12 +88,7 @@ impl Stamp {
     }
 }
 
-/// Puts a library into a directory the right way: written beside, renamed into place. Gives its path.
-///
-/// # Panics
-///
-/// If the system refuses.
-pub fn place(library: &[u8], directory: &Path, name: &str) -> PathBuf {
+fn place(library: &[u8], directory: &Path, name: &str) -> PathBuf {
     let beside = tempfile::NamedTempFile::new().expect("a file");
     fs::write(beside.path(), library).expect("write");
     plugins::drop_in(directory, beside.path(), name)

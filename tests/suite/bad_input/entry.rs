@@ -4,6 +4,7 @@ use mini_chat_plugin_loader::PluginHost;
 use mini_chat_plugin_tests::by_hand::{self, descriptor};
 use mini_chat_plugin_tests::plugins;
 use mini_chat_plugin_tests::site::{GOOD, Site};
+use mini_chat_plugin_tests::stamped;
 
 crate::cases::cases! {
     another_protocol => "wrong-magic",
@@ -19,6 +20,7 @@ crate::cases::cases! {
     allocates_before_main => "early-allocation",
     no_layout => "layout-missing",
     open_that_does_not_understand => "create-unsupported",
+    a_kind_that_the_descriptor_does_not_have => "kinds-mismatch",
 }
 
 /// The text that `entry.c` with this answer is refused with, and the kind.
@@ -121,6 +123,20 @@ fn open_that_does_not_understand() -> &'static str {
     let (kind, text) = by_name_of_host("refuses-open");
     let why = "the plugin does not know what this host wants of it; build it with a newer SDK";
     assert_eq!(text, format!("plugin {}: {why}", by_hand::ID));
+    kind
+}
+
+fn a_kind_that_the_descriptor_does_not_have() -> &'static str {
+    let (mut bytes, audit) = (stamped::good(1).bytes(), b",\"audit\":[");
+    let start = bytes.windows(audit.len()).position(|window| window == audit).expect("it says what it serves");
+    let length = bytes[start..].iter().position(|byte| *byte == b']').expect("the list ends") + 1;
+    bytes[start..start + length].fill(b' ');
+    let site = Site::new();
+    let path = site.put_bytes(&bytes, "stamped.so");
+    let (kind, text) = site.failure(site.builder(), stamped::ID);
+    let why = "the descriptor says that it serves model_policy, its functions serve model_policy and audit; build the plugin \
+               with the SDK's export_plugin!";
+    assert_eq!(text, format!("{}: {why}", path.display()));
     kind
 }
 

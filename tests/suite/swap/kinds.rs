@@ -7,7 +7,7 @@ use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::models::UsageEvent;
 use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
 use mini_chat_plugin_tests::read_fixture;
-use mini_chat_plugin_tests::stamped::{self, ID, good};
+use mini_chat_plugin_tests::stamped::{ID, good};
 
 use crate::world::{FILE, World};
 
@@ -61,32 +61,6 @@ fn it_serves_where_that_is_allowed_and_a_rollback_needs_no_leave() {
     let back = block_on(world.host.rollback(ID)).expect("in an emergency it may");
     assert_eq!((world.build(), takes_audit(&world)), (Ok(1), false), "{back:?}");
     world.end();
-}
-
-#[test]
-fn a_descriptor_that_says_another_thing_than_its_functions_is_refused() {
-    let mut world = World::new(good(1));
-    let (mut bytes, audit) = (good(2).bytes(), b",\"audit\":[");
-    let start = bytes.windows(audit.len()).position(|window| window == audit).expect("it says what it serves");
-    let length = bytes[start..].iter().position(|byte| *byte == b']').expect("the list ends") + 1;
-    bytes[start..start + length].fill(b' ');
-    stamped::place(&bytes, world.directory.path(), FILE);
-    let HostEvent::Refused { message, .. } = world.until_refused("kinds-dropped") else { unreachable!() };
-    assert!(message.contains("audit"), "{message}");
-    world.end();
-
-    let directory = tempfile::tempdir().unwrap();
-    let path = stamped::place(&bytes, directory.path(), FILE);
-    let builder = mini_chat_plugin_loader::PluginHost::builder().plugins(directory.path());
-    let mut entry = crate::world::entry(directory.path());
-    entry.required = false;
-    let host = block_on(builder.plugin(entry).build()).expect("it starts without");
-    let plugin = host.status().plugins.remove(0);
-    let (kind, why) = plugin.reason.expect("it does not serve");
-    assert_eq!(kind, "kinds-mismatch", "{why}");
-    for part in [&*path.to_string_lossy(), "model_policy", "model_policy and audit", "export_plugin!"] {
-        assert!(why.contains(part), "{part:?} is not in {why}");
-    }
 }
 
 #[test]

@@ -26,6 +26,7 @@
 //! | how events reach every audit plugin, and what they are cleaned of | [`audit`], [`sanitize`] |
 //! | how plugins share the host's heap | `heap` |
 //! | what plugins may ask of the host | `services` |
+//! | how what plugins trace gets into the host's log | `trace` |
 //! | whether there is room for one more | `budget` |
 //! | what can be asked of a host | `handle`, [`Probe`] |
 //! | how another process asks it | [`control`] |
@@ -78,6 +79,7 @@ mod status;
 mod supervisor;
 mod swap;
 mod sync;
+mod trace;
 pub mod verify;
 mod watch;
 mod watchdog;

@@ -1,4 +1,4 @@
-//! What a host offers its plugins: log, facts; metrics are reserved.
+//! What a host offers its plugins: log, facts, spans and events ([`crate::trace`]); metrics are reserved.
 //!
 //! Each instance names its host by an integer of its own, looked up in a table of the process: after the instance has been
 //! closed the number finds nothing, and every service answers `GONE` to what is left of the plugin.
@@ -11,9 +11,12 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
 use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServices, HostServicesRef};
+use tracing_core::subscriber::NoSubscriber;
+use tracing_core::{Dispatch, dispatcher};
 
 use crate::contain::quietly;
 use crate::heap::Account;
+use crate::trace;
 
 /// Name and version of the program that hosts plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +27,22 @@ pub(crate) struct HostIdentity {
 
 /// Whom a number stands for.
 #[derive(Debug)]
-struct Client {
+pub(crate) struct Client {
     host: HostIdentity,
     /// The account of the instance's image.
     account: Option<&'static Account>,
+    /// The subscriber of the thread that created the instance.
+    subscriber: Dispatch,
+}
+
+impl Client {
+    /// Runs `act` with the subscriber that the instance's records go to: see [`crate::trace`].
+    pub(crate) fn with_subscriber<R>(&self, act: impl FnOnce(&Dispatch) -> R) -> R {
+        if !self.subscriber.is::<NoSubscriber>() {
+            return act(&self.subscriber);
+        }
+        act(&dispatcher::get_default(Clone::clone))
+    }
 }
 
 static CLIENTS: RwLock<Option<HashMap<u64, Arc<Client>>>> = RwLock::new(None);
@@ -42,8 +57,9 @@ pub(crate) struct Registration {
 impl Registration {
     pub(crate) fn new(host: HostIdentity, account: Option<&'static Account>) -> Self {
         let handle = NEXT.fetch_add(1, Ordering::Relaxed);
+        let subscriber = dispatcher::get_default(Clone::clone);
         let mut clients = CLIENTS.write().unwrap_or_else(PoisonError::into_inner);
-        clients.get_or_insert_default().insert(handle, Arc::new(Client { host, account }));
+        clients.get_or_insert_default().insert(handle, Arc::new(Client { host, account, subscriber }));
         Self { handle }
     }
 
@@ -55,20 +71,22 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        trace::forget(self.handle);
         if let Some(clients) = CLIENTS.write().unwrap_or_else(PoisonError::into_inner).as_mut() {
             clients.remove(&self.handle);
         }
     }
 }
 
-fn client(handle: u64) -> Option<Arc<Client>> {
+pub(crate) fn client(handle: u64) -> Option<Arc<Client>> {
     CLIENTS.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&handle).cloned()
 }
 
 struct Table;
 
 impl Table {
-    staticref! {const SERVICES: WithMetadata<HostServices> = WithMetadata::new(HostServices { log, metric, fact });}
+    staticref! {const SERVICES: WithMetadata<HostServices> =
+    WithMetadata::new(HostServices { log, metric, fact, tracing: trace::functions() });}
 }
 
 /// The services, for `open`.

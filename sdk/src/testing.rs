@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::context::{Handover, LogLevel, PluginContext, Purpose};
 use crate::plugin::host::Host;
+use crate::plugin::trace::nowhere;
 use crate::plugin_error::PluginError;
 
 /// One record that a plugin wrote to the log.
@@ -152,6 +153,7 @@ impl Services {
         log: Self::log,
         metric: Self::metric,
         fact: Self::fact,
+        tracing: nowhere::functions(),
     });}
 
     extern "C" fn log(handle: u64, level: FfiLogLevel, target: FfiStr<'_>, message: FfiStr<'_>) -> FfiServiceStatus {

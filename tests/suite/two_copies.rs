@@ -5,7 +5,7 @@ use futures::executor::block_on;
 use mini_chat_plugin_loader::PluginHost;
 use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
 use mini_chat_plugin_tests::log::{Log, Record};
-use mini_chat_plugin_tests::probing::{fixture, order};
+use mini_chat_plugin_tests::probing::{fixture, key, order};
 use mini_chat_plugin_tests::serving::Way;
 use mini_chat_plugin_tests::{child, plugins};
 use probe::Action;
@@ -34,8 +34,12 @@ async fn serve(name: &str, way: Way, config: Value) -> PluginHost {
 }
 
 async fn obey(host: &PluginHost, name: &str, action: Action) {
+    obey_key(host, name, action, 0).await;
+}
+
+async fn obey_key(host: &PluginHost, name: &str, action: Action, key: u64) {
     let policy = host.model_policy(name);
-    policy.get_user_limits(order(action, 0), 1, CancellationToken::new()).await.expect("it only answers");
+    policy.get_user_limits(order(action, key), 1, CancellationToken::new()).await.expect("it only answers");
 }
 
 /// Ends the host; what it has said of subscribers of this plugin.
@@ -53,23 +57,57 @@ fn a_subscriber_of_the_plugin() {
     }
     let log = log();
     for way in Way::ALL.into_iter().filter(|way| way.loaded) {
-        for step in ["create", "health", "shutdown", "call"] {
+        for step in ["create", "health", "shutdown"] {
             block_on(async {
                 let name = format!("{}-{step}", way.name());
-                let config = if step == "call" { json!({}) } else { json!({ "subscribe_in": step }) };
-                let host = serve(&name, way, config).await;
+                let host = serve(&name, way, json!({ "subscribe_in": step })).await;
                 let at_start = log.with(SUBSCRIBER).iter().filter(|record| record.text.contains(&name)).count();
-                assert_eq!(at_start, usize::from(["create", "health"].contains(&step)), "{name}");
-                obey(&host, &name, if step == "call" { Action::Subscribe } else { Action::Answer }).await;
+                assert_eq!(at_start, usize::from(step != "shutdown"), "{name}");
+                obey(&host, &name, Action::Answer).await;
                 let warnings = end(host, &log, &name).await;
                 assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
                 assert_eq!(warnings[0].level, Level::WARN);
-                for part in ["tracing_subscriber's `init`", "remove the call", "`PluginContext::log`"] {
+                for part in ["`set_default`", "remove the call", "what `tracing` and `log` write"] {
                     assert!(warnings[0].text.contains(part), "{}", warnings[0].text);
                 }
             });
         }
     }
+}
+
+/// The plugin's copy of `tracing` has the subscriber that forwards to the host: another one is refused, and nothing is lost.
+#[test]
+fn a_subscriber_for_all_threads() {
+    if !alone("a_subscriber_for_all_threads") {
+        return;
+    }
+    let log = log();
+    for way in Way::ALL.into_iter().filter(|way| way.loaded) {
+        block_on(async {
+            let config = json!({ "subscribe_in": "create", "subscribe_by": "try_init" });
+            let host = serve("tries", way, config).await;
+            let key = key();
+            obey_key(&host, "tries", Action::Trace, key).await;
+            assert_eq!(log.with(&format!("first poll key={key}")).len(), 2, "{}", way.name());
+            let warnings = end(host, &log, "tries").await;
+            assert!(warnings.is_empty(), "{}: {warnings:?}", way.name());
+        });
+    }
+    let way = Way::ALL[1];
+    let fixture = fixture();
+    let directory = plugins::directory();
+    plugins::drop_in(directory.path(), &plugins::built(fixture.package), "libfixture.so");
+    let config = json!({ "subscribe_in": "create", "subscribe_by": "init" });
+    let entry = fixture.entry("insists", way).with_config(config).unwrap();
+    let host = PluginHost::builder().identity("tests", "1").plugins(directory.path()).watch(false).plugin(entry);
+    let error = block_on(host.build()).expect_err("its constructor panics");
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(error) = source {
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    assert!(text.contains("a global default trace dispatcher has already been set"), "{text}");
 }
 
 /// This program has a subscriber of its own all the time: linked, it is the plugin's as well.

@@ -29,6 +29,7 @@ use crate::heap::Account;
 use crate::housekeeping::{self, Housekeeping, after};
 use crate::open::OpenedImage;
 use crate::services::{self, Registration};
+use crate::trace;
 use crate::watchdog;
 
 /// What an instance is opened with.
@@ -87,6 +88,7 @@ impl OpenedInstance {
                 state_kind: handover.as_ref().map_or(FfiStateKind::NONE, Handover::kind),
                 reserved: 0,
             };
+            trace::listen(args.host, module.tracing_changed());
             let raw = module.open()(&args).into_result()?;
             let registration = Arc::clone(&s.registration);
             Ok(Unclaimed { module, raw: Some(raw), name: Arc::clone(&s.name), registration })

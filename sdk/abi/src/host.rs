@@ -9,6 +9,7 @@ use abi_stable::StableAbi;
 
 use crate::buffer::{FfiStr, FfiString};
 use crate::open_enum::open_enum;
+use crate::tracing::HostTracingRef;
 
 open_enum! {
     /// What a host service answers.
@@ -55,4 +56,6 @@ pub struct HostServices {
     /// `loader.version`.
     #[sabi(last_prefix_field)]
     pub fact: extern "C" fn(u64, FfiStr<'_>, &mut FfiString) -> FfiServiceStatus,
+    /// Spans and events. Immortal. Since ABI 1.1; without it they go nowhere.
+    pub tracing: HostTracingRef,
 }

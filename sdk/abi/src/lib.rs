@@ -16,6 +16,7 @@
 //! | [`descriptor`] | what a library says of itself without running |
 //! | [`heap`] | the host's heap as a C table |
 //! | [`host`] | the host's functions |
+//! | [`tracing`] | spans and events of plugins in the host's subscriber |
 //! | [`call`], [`error`] | one call, one error |
 //! | [`module`] | the plugin's functions: life cycle, model policy, audit |
 //! | [`instance`] | what an instance is created with, what its end reports |
@@ -36,3 +37,4 @@ pub mod open_enum;
 pub mod records;
 pub mod scalar;
 pub mod state;
+pub mod tracing;

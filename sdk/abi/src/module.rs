@@ -100,6 +100,9 @@ pub struct PluginModule {
     /// The audit trait, if served.
     #[sabi(last_prefix_field)]
     pub audit: ROption<PluginAuditRef>,
+    /// `tracing_changed()`: what the host's filter says of callsites of this image has changed; the plugin asks again
+    /// ([`crate::tracing`], rule 4). At any time, also when the image has no open instance; one call at a time. Since ABI 1.1.
+    pub tracing_changed: extern "C" fn(),
 }
 
 impl RootModule for PluginModuleRef {

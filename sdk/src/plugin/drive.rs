@@ -25,6 +25,7 @@ use super::definition::PluginDefinition;
 use super::guard;
 use super::instance::{AnyInstance, Core, Instance};
 use super::reply::IntoReply;
+use super::trace::CallSpan;
 use crate::call::{CallInfo, OwnedCallInfo};
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ unsafe fn start<'p, O: IntoReply>(
     // future first.
     let future =
         unsafe { std::mem::transmute::<ManuallyDrop<BoxFuture<'p, O>>, ManuallyDrop<BoxFuture<'static, O>>>(future) };
-    let body = Body { future, info: info.to_owned(), instance };
+    let body = Body { future, info: info.to_owned(), span: None, instance };
     let mut crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(Some(body)) };
     if isolated {
         // What is pending knows the caller's waker: the task's completion is to wake it. Only the task is looked at here.
@@ -158,6 +159,8 @@ fn understood(context: &FfiCallContext<'_>, fault: FfiErrorKind) -> Result<bool,
 struct Body<O: IntoReply> {
     future: ManuallyDrop<BoxFuture<'static, O>>,
     info: OwnedCallInfo,
+    /// The caller's, once the call runs on the plugin's runtime.
+    span: Option<CallSpan>,
     instance: Arc<dyn AnyInstance>,
 }
 
@@ -166,6 +169,7 @@ impl<O: IntoReply> Future for Body<O> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let _in_span = this.span.as_ref().map(CallSpan::enter);
         let future = &mut this.future;
         match guard::catch(|| this.info.scope(|| future.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -181,6 +185,7 @@ impl<O: IntoReply> Drop for Body<O> {
         let core = self.instance.core();
         // A spawn inside the Drop of the author's future needs the runtime too.
         let _entered = core.handle().enter();
+        let _in_span = self.span.as_ref().map(CallSpan::enter);
         // SAFETY: invariant 1: this is the only place that drops it, and it is not used again.
         let _ = guard::catch(|| unsafe { ManuallyDrop::drop(&mut self.future) });
         core.live.fetch_sub(1, Ordering::Release);
@@ -204,7 +209,9 @@ enum Crossing<O: IntoReply> {
 }
 
 impl<O: IntoReply> Crossing<O> {
-    fn spawn(body: Body<O>) -> Self {
+    /// On the thread of the caller, whose span it takes along.
+    fn spawn(mut body: Body<O>) -> Self {
+        body.span = CallSpan::current(body.instance.core().host());
         let instance = Arc::clone(&body.instance);
         Self::Spawned(Task::spawn(instance.core().handle(), Box::pin(Erased(body))))
     }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::definition::PluginDefinition;
 use super::guard;
 use super::host::{self, Host};
+use super::trace::Forwarding;
 use crate::config;
 use crate::context::{Handover, PluginContext, Purpose};
 
@@ -37,11 +38,18 @@ pub(crate) struct Core {
     closed: AtomicBool,
     /// Futures of pending calls.
     pub(crate) live: AtomicU64,
+    host: Host,
+    /// What the plugin traces and logs goes to the host until the instance is closed, the drop of its plugin included.
+    forwarding: Mutex<Option<Forwarding>>,
 }
 
 impl Core {
     /// Starts the runtime, and puts together what the constructor will be told.
-    fn start(args: &FfiOpenArgs<'_>, told: Told) -> Result<(Self, PluginContext), FfiError> {
+    fn start(
+        args: &FfiOpenArgs<'_>,
+        told: Told,
+        forwarding: Option<Forwarding>,
+    ) -> Result<(Self, PluginContext), FfiError> {
         let name = args.name.as_str();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(args.workers.max(1) as usize)
@@ -73,6 +81,8 @@ impl Core {
             isolate: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             live: AtomicU64::new(0),
+            host: context.host,
+            forwarding: Mutex::new(forwarding),
         };
         Ok((core, context))
     }
@@ -83,6 +93,11 @@ impl Core {
 
     pub(crate) fn lifetime(&self) -> &CancellationToken {
         &self.lifetime
+    }
+
+    /// The instance's host.
+    pub(crate) fn host(&self) -> Host {
+        self.host
     }
 
     pub(crate) fn set_isolate(&self, on: bool) {
@@ -97,13 +112,14 @@ impl Core {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Retires the instance and takes its runtime out; with the number of calls that were still alive.
-    fn retire(&self) -> (Option<Runtime>, u64) {
+    /// Retires the instance and takes out its runtime and what it forwards by; with the number of calls that were still alive.
+    fn retire(&self) -> (Option<Runtime>, Option<Forwarding>, u64) {
         // What waits for the token is woken here: the author's wakers may panic.
         let _ = guard::catch(|| self.lifetime.cancel());
         self.closed.store(true, Ordering::Release);
         let live_calls = self.live.load(Ordering::Acquire);
-        (self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take(), live_calls)
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (runtime, self.forwarding.lock().unwrap_or_else(PoisonError::into_inner).take(), live_calls)
     }
 }
 
@@ -180,8 +196,10 @@ impl<T: PluginDefinition> Instance<T> {
         if super::loaded_by().is_some() {
             host::set_of_image(Host { handle: args.host, services: args.services }, args.name.as_str());
         }
+        // Before any code of the author's, which the next line may run.
+        let forwarding = Forwarding::begin(Host { handle: args.host, services: args.services });
         let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
-        let (core, context) = Core::start(args, told)?;
+        let (core, context) = Core::start(args, told, forwarding)?;
         let instance = Self { plugin: OnceLock::new(), start: Mutex::new(Some((context, config))), core };
         Ok(FfiInstance { ptr: Arc::into_raw(Arc::new(instance)).cast() })
     }
@@ -218,10 +236,11 @@ impl<T: PluginDefinition> Instance<T> {
     pub(crate) unsafe fn close(handle: FfiInstance, limit: Duration) -> FfiCloseReport {
         // SAFETY: invariant 1, by the caller; this is the one place that takes the leaked Arc back.
         let instance = unsafe { Arc::from_raw(handle.ptr.cast::<Self>()) };
-        let (runtime, live_calls) = instance.core.retire();
+        let (runtime, forwarding, live_calls) = instance.core.retire();
         // The plugin's value goes first, while its runtime is still there for what its Drop may want to do.
         drop(instance);
         let runtime_stopped = u32::from(stop(runtime, limit));
+        drop(forwarding);
         FfiCloseReport { live_calls, runtime_stopped, reserved: 0 }
     }
 

@@ -13,7 +13,8 @@
 //! | mirrors of the host's tokens | [`token`] |
 //! | panics become data | [`guard`] |
 //! | the host's services | [`host`] |
-//! | a subscriber that hears nothing of the host | [`own_subscriber`] |
+//! | spans, events and records in the host's log | [`trace`] |
+//! | a subscriber that keeps them from it | [`own_subscriber`] |
 
 pub(crate) mod definition;
 pub(crate) mod descriptor;
@@ -31,6 +32,7 @@ mod keys;
 pub(crate) mod own_subscriber;
 pub(crate) mod reply;
 pub(crate) mod token;
+pub(crate) mod trace;
 pub(crate) mod vtable;
 
 /// What the host said when it loaded this image: its name and version; none when the plugin is linked statically.

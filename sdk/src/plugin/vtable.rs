@@ -36,7 +36,7 @@ use super::drive::{self, BoxFuture};
 use super::guard;
 use super::instance::{AnyInstance, Core, Instance};
 use super::own_subscriber::looked_for_after;
-use super::token;
+use super::{token, trace};
 use crate::convert::Domain;
 use crate::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 use crate::plugin_error::PluginError;
@@ -107,6 +107,7 @@ impl<T: PluginDefinition> Tables<T> {
         export_state: Self::export_state,
         model_policy: match T::MODEL_POLICY { Some(table) => ROption::RSome(table), None => ROption::RNone },
         audit: match T::AUDIT { Some(table) => ROption::RSome(table), None => ROption::RNone },
+        tracing_changed: trace::changed,
     });}
 
     extern "C" fn open(args: &FfiOpenArgs<'_>) -> RResult<FfiInstance, FfiError> {

@@ -21,6 +21,7 @@ use mini_chat_plugin_abi::scalar::FfiUuid;
 use mini_chat_plugin_abi::state::FfiStateKind;
 
 use crate::InProcessPlugin;
+use crate::plugin::trace::nowhere;
 use crate::prelude::*;
 
 mod hooks;
@@ -112,6 +113,7 @@ impl NoHost {
         log: Self::log,
         metric: Self::metric,
         fact: Self::fact,
+        tracing: nowhere::functions(),
     });}
 
     extern "C" fn log(_: u64, _: FfiLogLevel, _: FfiStr<'_>, _: FfiStr<'_>) -> FfiServiceStatus {

@@ -100,14 +100,10 @@ fn a_subscriber_for_all_threads() {
     let config = json!({ "subscribe_in": "create", "subscribe_by": "init" });
     let entry = fixture.entry("insists", way).with_config(config).unwrap();
     let host = PluginHost::builder().identity("tests", "1").plugins(directory.path()).watch(false).plugin(entry);
-    let error = block_on(host.build()).expect_err("its constructor panics");
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(error) = source {
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
+    let host = block_on(host.build()).expect("the host starts");
+    let text = host.status().plugins[0].reason.clone().expect("its constructor panics").1;
     assert!(text.contains("a global default trace dispatcher has already been set"), "{text}");
+    block_on(host.shutdown());
 }
 
 /// This program has a subscriber of its own all the time: linked, it is the plugin's as well.

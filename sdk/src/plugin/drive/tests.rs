@@ -25,6 +25,7 @@ use crate::plugin::trace::nowhere;
 use crate::prelude::*;
 
 mod hooks;
+mod spans;
 
 /// What `get_user_limits` does is chosen by the version that it is asked for.
 const READY: u64 = 0;
@@ -88,9 +89,9 @@ impl MiniChatModelPolicyPluginClientV1 for Tester {
             }
             _ => std::future::pending().await,
         }
-        // The thread on which it ran to its end, for the test to see.
+        // The thread on which it ran to its end, and the span that this was in, for the test to see.
         let here = i64::from(thread::current().name() == Some("tester"));
-        let limits = TierLimits { limit_daily_credits_micro: here, limit_monthly_credits_micro: 0 };
+        let limits = TierLimits { limit_daily_credits_micro: here, limit_monthly_credits_micro: spans::here() };
         Ok(UserLimits { user_id, policy_version, standard: limits.clone(), premium: limits })
     }
 
@@ -139,6 +140,10 @@ struct Driven {
 
 impl Driven {
     fn new() -> Self {
+        Self::with(HostServicesRef(NoHost::TABLE.as_prefix()))
+    }
+
+    fn with(services: HostServicesRef) -> Self {
         let module = InProcessPlugin::of::<TesterPlugin>().module();
         let handle = module.open()(&FfiOpenArgs {
             name: FfiStr::new("tester"),
@@ -148,7 +153,7 @@ impl Driven {
             config: FfiStr::new("{}"),
             data_dir: FfiStr::new(""),
             host: 1,
-            services: HostServicesRef(NoHost::TABLE.as_prefix()),
+            services,
             state: FfiBytes::new(&[]),
             state_kind: FfiStateKind::NONE,
             reserved: 0,

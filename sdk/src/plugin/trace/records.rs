@@ -1,7 +1,7 @@
 //! Records of the crate `log`, as events with their level, target and place.
 //!
-//! The maximum level of `log` is left at its highest, and the host is asked for its own, which takes about 2 ns: it has no way
-//! to say at which moment its maximum changes.
+//! The maximum level of `log` is left at its highest, and the host is asked for its own: it has no way to say at which moment
+//! its maximum changes. A record that nobody wants takes 10 ns.
 
 use std::collections::HashMap;
 use std::fmt::Write;

@@ -88,8 +88,10 @@ fn tell() {
             state = BELL.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         }
-        if again && !state.changed {
-            state = BELL.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        if again {
+            // The bell also rings for instances that come and go.
+            let quiet = |state: &mut State| !state.changed && !state.listeners.is_empty();
+            state = BELL.wait_timeout_while(state, PAUSE, quiet).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -5,9 +5,11 @@
 //! plugins by a thread ([`changes`]).
 //!
 //! The subscriber is that of the thread that created the instance, as for all that the loader itself logs of it, on whatever
-//! thread the plugin runs; where that had none, the one of the calling thread. One subscriber per instance, and not the one
-//! that each thread happens to have, because spans are named by numbers that mean something to the subscriber only that gave
-//! them.
+//! thread the plugin runs ([`recipient`]). One subscriber per instance, and not the one that each thread happens to have,
+//! because spans are named by numbers that mean something to the subscriber only that gave them.
+//!
+//! Once the instance is closed nothing new is taken from what is left of the plugin. Spans that are open then can still be
+//! left and closed: one of them may be the caller's, in whose name a call was given up that holds a thread of the plugin's.
 //!
 //! # Invariants
 //!
@@ -15,10 +17,14 @@
 //!    passes it back as it is (rule 2 of `mini_chat_plugin_abi::tracing`).
 
 mod changes;
+mod recipient;
 mod site;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
@@ -32,11 +38,12 @@ use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, LevelFilter};
 
 pub(crate) use changes::{forget, listen};
+pub(crate) use recipient::Recipient;
 use site::Site;
 use values::Values;
 
 use crate::contain::quietly;
-use crate::services;
+use crate::services::{self, Client};
 
 struct Table;
 
@@ -63,11 +70,38 @@ pub(crate) const fn functions() -> HostTracingRef {
     HostTracingRef(Table::FUNCTIONS.as_prefix())
 }
 
-/// Runs `act` with the subscriber of an open instance. The subscriber is code of the host: a panic in it must not reach the
-/// plugin.
+/// Runs `act` with the subscriber of an open instance, for something new. The subscriber is code of the host: a panic in it must
+/// not reach the plugin, nor one of its drop, if the instance has been the last to hold it.
 fn with<R>(handle: u64, act: impl FnOnce(&Dispatch) -> R) -> Option<R> {
     let client = services::client(handle)?;
-    quietly(|| client.with_subscriber(act)).ok()
+    quietly(move || client.recipient.write(act)).ok().flatten()
+}
+
+/// The same for a span that there is, also once the instance is closed.
+fn with_span<R>(handle: u64, act: impl FnOnce(&Dispatch) -> R) -> Option<R> {
+    let client = services::client_of_spans(handle)?;
+    quietly(move || client.recipient.go_on(act)).ok().flatten()
+}
+
+/// The number of a span to which `act` makes a reference for the plugin; 0 if it makes none.
+fn referred(client: Option<Arc<Client>>, act: impl FnOnce(&Recipient) -> Option<Id>) -> u64 {
+    let Some(client) = client else { return 0 };
+    let number = quietly(move || {
+        // Counted before: should the instance be closed in between, it is known that there may be a reference.
+        client.recipient.given();
+        let made = quietly(|| act(&client.recipient)).ok().flatten();
+        if made.is_none() {
+            give_back(&client.recipient);
+        }
+        made
+    });
+    number.ok().flatten().map_or(0, |id| id.into_u64())
+}
+
+fn give_back(recipient: &Arc<Recipient>) {
+    if recipient.taken_back() {
+        services::forget_closed(recipient);
+    }
 }
 
 /// The callsite that a plugin names.
@@ -80,9 +114,21 @@ fn id(number: u64) -> Option<Id> {
     NonZeroU64::new(number).map(Id::from_non_zero_u64)
 }
 
+fn introduce(handle: u64, site: &'static Site) {
+    if !site.is_introduced()
+        && let Some(client) = services::client(handle)
+    {
+        let _ = quietly(move || client.recipient.as_default(|| site.introduce()));
+    }
+}
+
 extern "C" fn register(handle: u64, callsite: &FfiTraceCallsite<'_>) -> FfiTraceSite {
-    with(handle, |subscriber| FfiTraceSite { ptr: std::ptr::from_ref(site::register(callsite, subscriber)).cast() })
-        .unwrap_or(FfiTraceSite::NONE)
+    if services::client(handle).is_none() {
+        return FfiTraceSite::NONE;
+    }
+    let site = site::find_or_make(callsite);
+    introduce(handle, site);
+    FfiTraceSite { ptr: std::ptr::from_ref(site).cast() }
 }
 
 extern "C" fn interest(site: FfiTraceSite) -> FfiTraceInterest {
@@ -90,7 +136,11 @@ extern "C" fn interest(site: FfiTraceSite) -> FfiTraceInterest {
 }
 
 extern "C" fn enabled(handle: u64, site: FfiTraceSite) -> u32 {
-    let enabled = named(site).and_then(|site| with(handle, |subscriber| subscriber.enabled(site.metadata())));
+    let enabled = named(site).and_then(|site| {
+        // The plugin may have met it within the subscriber.
+        introduce(handle, site);
+        with(handle, |subscriber| subscriber.enabled(site.metadata()))
+    });
     u32::from(enabled.unwrap_or(false))
 }
 
@@ -124,19 +174,18 @@ extern "C" fn new_span(
     values: RSlice<'_, FfiTraceValue<'_>>,
 ) -> u64 {
     let Some(site) = named(site) else { return 0 };
-    let made = with(handle, |subscriber| {
+    let make = |subscriber: &Dispatch| {
         let metadata = site.metadata();
         let values = Values::of(metadata, values.as_slice());
         let values = values.by_field();
         let values = metadata.fields().value_set_all(&values);
-        let attributes = match (parent.kind, id(parent.span)) {
+        subscriber.new_span(&match (parent.kind, id(parent.span)) {
             (FfiTraceParentKind::EXPLICIT, Some(parent)) => Attributes::child_of(parent, metadata, &values),
             (FfiTraceParentKind::EXPLICIT | FfiTraceParentKind::ROOT, _) => Attributes::new_root(metadata, &values),
             _ => Attributes::new(metadata, &values),
-        };
-        subscriber.new_span(&attributes).into_u64()
-    });
-    made.unwrap_or(0)
+        })
+    };
+    referred(services::client(handle), |recipient| recipient.write(make))
 }
 
 extern "C" fn record(handle: u64, span: u64, site: FfiTraceSite, values: RSlice<'_, FfiTraceValue<'_>>) {
@@ -157,28 +206,33 @@ extern "C" fn follows_from(handle: u64, span: u64, from: u64) {
 
 extern "C" fn enter(handle: u64, span: u64) {
     if let Some(span) = id(span) {
-        with(handle, |subscriber| subscriber.enter(&span));
+        with_span(handle, |subscriber| subscriber.enter(&span));
     }
 }
 
 extern "C" fn exit(handle: u64, span: u64) {
     if let Some(span) = id(span) {
-        with(handle, |subscriber| subscriber.exit(&span));
+        with_span(handle, |subscriber| subscriber.exit(&span));
     }
 }
 
 extern "C" fn clone_span(handle: u64, span: u64) -> u64 {
-    let cloned = id(span).and_then(|span| with(handle, |subscriber| subscriber.clone_span(&span).into_u64()));
-    cloned.unwrap_or(0)
+    let Some(span) = id(span) else { return 0 };
+    referred(services::client_of_spans(handle), |recipient| recipient.go_on(|subscriber| subscriber.clone_span(&span)))
 }
 
 extern "C" fn close_span(handle: u64, span: u64) -> u32 {
-    let closed = id(span).and_then(|span| with(handle, |subscriber| subscriber.try_close(span)));
-    u32::from(closed.unwrap_or(false))
+    let (Some(span), Some(client)) = (id(span), services::client_of_spans(handle)) else { return 0 };
+    let closed = quietly(move || {
+        let closed = client.recipient.go_on(|subscriber| subscriber.try_close(span))?;
+        give_back(&client.recipient);
+        Some(closed)
+    });
+    u32::from(closed.ok().flatten().unwrap_or(false))
 }
 
 extern "C" fn current_span(handle: u64) -> FfiTraceCurrent {
-    let current = with(handle, |subscriber| {
+    let current = with_span(handle, |subscriber| {
         let (id, metadata) = subscriber.current_span().into_inner()?;
         let site =
             site::of(metadata).map_or(FfiTraceSite::NONE, |site| FfiTraceSite { ptr: std::ptr::from_ref(site).cast() });

@@ -8,21 +8,22 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mini_chat_plugin_abi::host::FfiLogLevel;
 use mini_chat_plugin_abi::tracing::{FfiTraceCallsite, FfiTraceInterest, FfiTraceKind};
 use tracing_core::callsite::{self, Callsite, Identifier};
 use tracing_core::field::FieldSet;
-use tracing_core::subscriber::NoSubscriber;
-use tracing_core::{Dispatch, Interest, Kind, Level, Metadata, dispatcher};
+use tracing_core::{Interest, Kind, Level, Metadata};
 
 use super::changes;
 
 /// A callsite.
 pub(super) struct Site {
     metadata: OnceLock<Metadata<'static>>,
+    /// `tracing` knows it, or is about to.
+    introduced: AtomicBool,
     /// What the filter says; [`UNKNOWN`] until it was asked.
     interest: AtomicU8,
 }
@@ -31,6 +32,8 @@ const NEVER: u8 = 0;
 const SOMETIMES: u8 = 1;
 const ALWAYS: u8 = 2;
 const UNKNOWN: u8 = 3;
+/// As [`UNKNOWN`], but a plugin has been told to ask each time, and goes on to do so until it is told more.
+const ASKED: u8 = 4;
 
 /// What makes a callsite.
 #[derive(PartialEq, Eq, Hash)]
@@ -57,8 +60,8 @@ fn sites() -> MutexGuard<'static, Sites> {
     SITES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The host's callsite for one of a plugin's.
-pub(super) fn register(callsite: &FfiTraceCallsite<'_>, subscriber: &Dispatch) -> &'static Site {
+/// The host's callsite for one of a plugin's; [`Site::introduce`] is still to be called.
+pub(super) fn find_or_make(callsite: &FfiTraceCallsite<'_>) -> &'static Site {
     let description = Description {
         name: callsite.name.as_str().to_owned(),
         target: callsite.target.as_str().to_owned(),
@@ -76,14 +79,6 @@ pub(super) fn register(callsite: &FfiTraceCallsite<'_>, subscriber: &Dispatch) -
     let site = make(&description);
     sites.by_callsite.insert(site.metadata().callsite(), site);
     sites.by_description.insert(description, site);
-    // The subscriber is about to be asked, and it may do anything.
-    drop(sites);
-    // With a single subscriber in the process, `tracing` asks that of the calling thread, which may be a plugin's with none.
-    if dispatcher::get_default(Dispatch::is::<NoSubscriber>) {
-        dispatcher::with_default(subscriber, || callsite::register(site));
-    } else {
-        callsite::register(site);
-    }
     site
 }
 
@@ -96,7 +91,11 @@ fn make(description: &Description) -> &'static Site {
     fn keep(text: &str) -> &'static str {
         String::leak(text.to_owned())
     }
-    let site: &'static Site = Box::leak(Box::new(Site { metadata: OnceLock::new(), interest: AtomicU8::new(UNKNOWN) }));
+    let site: &'static Site = Box::leak(Box::new(Site {
+        metadata: OnceLock::new(),
+        introduced: AtomicBool::new(false),
+        interest: AtomicU8::new(UNKNOWN),
+    }));
     let fields: Vec<&'static str> = description.fields.iter().map(|name| keep(name)).collect();
     let known = |text: &str| (!text.is_empty()).then(|| keep(text));
     let metadata = Metadata::new(
@@ -141,9 +140,23 @@ impl Site {
         self.metadata.get().expect("invariant 1")
     }
 
+    /// Makes it known to `tracing`, once; to be called where the subscriber is the thread's default, since with a single
+    /// subscriber in the process `tracing` asks that one. The subscriber is asked, and it may do anything: no lock is held.
+    pub(super) fn introduce(&'static self) {
+        if !self.introduced.swap(true, Ordering::Relaxed) {
+            callsite::register(self);
+        }
+    }
+
+    /// Whether `tracing` knows it, or is about to.
+    pub(super) fn is_introduced(&self) -> bool {
+        self.introduced.load(Ordering::Relaxed)
+    }
+
     /// What the filter says now.
     pub(super) fn interest(&self) -> FfiTraceInterest {
-        match self.interest.load(Ordering::Acquire) {
+        let unknown = self.interest.compare_exchange(UNKNOWN, ASKED, Ordering::AcqRel, Ordering::Acquire);
+        match unknown.unwrap_or_else(|known| known) {
             NEVER => FfiTraceInterest::NEVER,
             ALWAYS => FfiTraceInterest::ALWAYS,
             _ => FfiTraceInterest::SOMETIMES,
@@ -151,16 +164,27 @@ impl Site {
     }
 }
 
-impl Callsite for Site {
-    /// Called under locks of `tracing`: nothing here may trace, or wait for what does.
-    fn set_interest(&self, interest: Interest) {
+impl Site {
+    /// Whether plugins go by something else.
+    fn learn(&self, interest: &Interest) -> bool {
         let now = match () {
             () if interest.is_never() => NEVER,
             () if interest.is_always() => ALWAYS,
             () => SOMETIMES,
         };
-        let before = self.interest.swap(now, Ordering::AcqRel);
-        if before != now && before != UNKNOWN {
+        match self.interest.swap(now, Ordering::AcqRel) {
+            UNKNOWN => false,
+            // That is what they were told.
+            ASKED => now != SOMETIMES,
+            before => before != now,
+        }
+    }
+}
+
+impl Callsite for Site {
+    /// Called under locks of `tracing`: nothing here may trace, or wait for what does.
+    fn set_interest(&self, interest: Interest) {
+        if self.learn(&interest) {
             changes::announce();
         }
     }
@@ -169,3 +193,6 @@ impl Callsite for Site {
         Site::metadata(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

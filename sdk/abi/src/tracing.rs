@@ -9,7 +9,8 @@
 //! # Rules
 //!
 //! 1. The first argument of most functions is the handle of an open instance, as for
-//!    [`HostServices`](crate::host::HostServices). Once the instance is closed they do nothing.
+//!    [`HostServices`](crate::host::HostServices). Once the instance is closed they do nothing; only `enter`, `exit`,
+//!    `clone_span` and `close_span` go on for spans that were open then.
 //! 2. A [`FfiTraceSite`] comes from [`HostTracing::register`], is immortal, and is good for every handle.
 //! 3. Spans are named by numbers of the host's subscriber. A number is only looked up there: one that is stale or was made
 //!    up finds nothing, or another span.

@@ -1,9 +1,12 @@
 //! The host's services as a plugin's instance sees them.
 
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServicesRef};
+
+#[cfg(test)]
+mod tests;
 
 /// The services, with the handle of the host object that they are asked for.
 #[derive(Clone, Copy)]
@@ -31,19 +34,23 @@ impl Host {
     }
 }
 
-/// The newest instance of this image, by name, and its host: where panics that belong to no call are reported.
-static OF_IMAGE: RwLock<Option<(Host, String)>> = RwLock::new(None);
+/// The open instances of this image, by name, and their hosts, the newest last: it is where panics that belong to no call are
+/// reported.
+static OF_IMAGE: RwLock<Vec<(Host, String)>> = RwLock::new(Vec::new());
 
-pub(crate) fn set_of_image(host: Host, instance: &str) {
-    if let Ok(mut slot) = OF_IMAGE.write() {
-        *slot = Some((host, instance.to_owned()));
-    }
+pub(crate) fn add_of_image(host: Host, instance: &str) {
+    OF_IMAGE.write().unwrap_or_else(PoisonError::into_inner).push((host, instance.to_owned()));
 }
 
-/// Writes a record to the host's log, if this image has had an instance.
+/// An instance is closed: an older one may go on.
+pub(crate) fn forget_of_image(handle: u64) {
+    OF_IMAGE.write().unwrap_or_else(PoisonError::into_inner).retain(|(host, _)| host.handle != handle);
+}
+
+/// Writes a record to the host's log, if this image has an instance.
 #[cfg_attr(not(mini_chat_elf), allow(dead_code, reason = "the panic hook is for loaded libraries"))]
 pub(crate) fn log_from_image(level: FfiLogLevel, message: &str) {
-    let newest = OF_IMAGE.read().ok().and_then(|slot| slot.clone());
+    let newest = OF_IMAGE.read().unwrap_or_else(PoisonError::into_inner).last().cloned();
     if let Some((host, instance)) = newest {
         host.log(level, &instance, message);
     }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::definition::PluginDefinition;
 use super::guard;
-use super::host::{self, Host};
+use super::host::Host;
 use super::trace::Forwarding;
 use crate::config;
 use crate::context::{Handover, PluginContext, Purpose};
@@ -193,11 +193,8 @@ impl<T: PluginDefinition> Instance<T> {
     /// Checks the configuration and starts the runtime.
     pub(crate) fn open(args: &FfiOpenArgs<'_>) -> Result<FfiInstance, FfiError> {
         let told = Told::read(args)?;
-        if super::loaded_by().is_some() {
-            host::set_of_image(Host { handle: args.host, services: args.services }, args.name.as_str());
-        }
         // Before any code of the author's, which the next line may run.
-        let forwarding = Forwarding::begin(Host { handle: args.host, services: args.services });
+        let forwarding = Forwarding::begin(Host { handle: args.host, services: args.services }, args.name.as_str());
         let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
         let (core, context) = Core::start(args, told, forwarding)?;
         let instance = Self { plugin: OnceLock::new(), start: Mutex::new(Some((context, config))), core };

@@ -17,8 +17,8 @@ use tracing_core::callsite::Identifier;
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Interest, Kind, Level, Metadata, Subscriber, metadata};
 
-use super::host;
 use super::values::Values;
+use super::{host, host_of_spans};
 
 /// Forwards everything.
 pub(crate) struct Bridge;
@@ -26,14 +26,16 @@ pub(crate) struct Bridge;
 /// The number of a span that the host did not make.
 const NO_SPAN: u64 = u64::MAX;
 
-/// A callsite of this image that the host knows.
-#[derive(Clone, Copy)]
-struct Known {
-    site: FfiTraceSite,
-    metadata: &'static Metadata<'static>,
+/// The callsites of this image that the host knows.
+#[derive(Default)]
+struct Sites {
+    /// The host's name for each.
+    of_image: HashMap<Identifier, FfiTraceSite>,
+    /// One of those that have this name (its address).
+    of_host: HashMap<usize, &'static Metadata<'static>>,
 }
 
-static SITES: LazyLock<RwLock<HashMap<Identifier, Known>>> = LazyLock::new(RwLock::default);
+static SITES: LazyLock<RwLock<Sites>> = LazyLock::new(RwLock::default);
 
 /// Stands for a span that the host itself has made.
 static HOST_SPAN: Metadata<'static> = metadata! {
@@ -55,15 +57,16 @@ impl tracing_core::Callsite for HostSpan {
     }
 }
 
-fn known(callsite: &Identifier) -> Option<Known> {
-    SITES.read().unwrap_or_else(PoisonError::into_inner).get(callsite).copied()
+/// The host's name for a callsite that it knows.
+fn known(callsite: &Identifier) -> Option<FfiTraceSite> {
+    SITES.read().unwrap_or_else(PoisonError::into_inner).of_image.get(callsite).copied()
 }
 
 /// The host's name for a callsite, which is made known if it is not yet; none while no instance is open.
 fn site(metadata: &'static Metadata<'static>) -> Option<FfiTraceSite> {
     let callsite = metadata.callsite();
-    if let Some(known) = known(&callsite) {
-        return Some(known.site);
+    if let Some(site) = known(&callsite) {
+        return Some(site);
     }
     let (functions, handle) = host()?;
     let fields: Vec<FfiStr<'_>> = metadata.fields().iter().map(|field| FfiStr::new(field.name())).collect();
@@ -84,7 +87,9 @@ fn site(metadata: &'static Metadata<'static>) -> Option<FfiTraceSite> {
     if site == FfiTraceSite::NONE {
         return None;
     }
-    SITES.write().unwrap_or_else(PoisonError::into_inner).insert(callsite, Known { site, metadata });
+    let mut sites = SITES.write().unwrap_or_else(PoisonError::into_inner);
+    sites.of_image.insert(callsite, site);
+    sites.of_host.insert(site.ptr.addr(), metadata);
     Some(site)
 }
 
@@ -125,7 +130,7 @@ impl Subscriber for Bridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let Some((functions, handle)) = host() else { return false };
         // One that another thread is registering at this moment is asked for again, by name, when it comes.
-        known(&metadata.callsite()).is_none_or(|known| functions.enabled()(handle, known.site) != 0)
+        known(&metadata.callsite()).is_none_or(|site| functions.enabled()(handle, site) != 0)
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -145,8 +150,8 @@ impl Subscriber for Bridge {
         let mut values = Values::new();
         record.record(&mut values);
         let known = values.callsite().and_then(|callsite| known(&callsite));
-        if let (Some(known), Some((functions, handle)), Some(span)) = (known, host(), number(span)) {
-            values.with(|values| functions.record()(handle, span, known.site, values));
+        if let (Some(site), Some((functions, handle)), Some(span)) = (known, host(), number(span)) {
+            values.with(|values| functions.record()(handle, span, site, values));
         }
     }
 
@@ -167,30 +172,28 @@ impl Subscriber for Bridge {
     }
 
     fn enter(&self, span: &Id) {
-        if let (Some((functions, handle)), Some(span)) = (host(), number(span)) {
+        if let (Some((functions, handle)), Some(span)) = (host_of_spans(), number(span)) {
             functions.enter()(handle, span);
         }
     }
 
     fn exit(&self, span: &Id) {
-        if let (Some((functions, handle)), Some(span)) = (host(), number(span)) {
+        if let (Some((functions, handle)), Some(span)) = (host_of_spans(), number(span)) {
             functions.exit()(handle, span);
         }
     }
 
+    /// Where the host gives no reference, what is given is not the span, or else one reference too many would be given back.
     fn clone_span(&self, id: &Id) -> Id {
         let clone = || {
-            let (functions, handle) = host()?;
-            Some(functions.clone_span()(handle, number(id)?))
+            let (functions, handle) = host_of_spans()?;
+            Some(functions.clone_span()(handle, number(id)?)).filter(|span| *span != 0)
         };
-        match clone() {
-            Some(span) if span != 0 => Id::from_u64(span),
-            _ => id.clone(),
-        }
+        Id::from_u64(clone().unwrap_or(NO_SPAN))
     }
 
     fn try_close(&self, id: Id) -> bool {
-        match (host(), number(&id)) {
+        match (host_of_spans(), number(&id)) {
             (Some((functions, handle)), Some(span)) => functions.close_span()(handle, span) != 0,
             _ => false,
         }
@@ -202,8 +205,7 @@ impl Subscriber for Bridge {
         if current.span == 0 {
             return Current::none();
         }
-        let sites = SITES.read().unwrap_or_else(PoisonError::into_inner);
-        let own = sites.values().find(|known| known.site == current.site && known.metadata.is_span());
-        Current::new(Id::from_u64(current.span), own.map_or(&HOST_SPAN, |known| known.metadata))
+        let own = SITES.read().unwrap_or_else(PoisonError::into_inner).of_host.get(&current.site.ptr.addr()).copied();
+        Current::new(Id::from_u64(current.span), own.unwrap_or(&HOST_SPAN))
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::plugins;
 
 const MARK: &str = "MINI_CHAT_TEST_CHILD";
+const CASE: &str = "MINI_CHAT_TEST_CASE";
 
 /// How long such a process may take. A process that hangs is a failure, and this is when it is called one.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -44,9 +45,7 @@ pub fn as_nobody(test: &str, needed: &[&str]) -> bool {
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
     let program = directory.path().join("test-program");
     std::fs::copy(std::env::current_exe().expect("this program"), &program).expect("copy");
-    for package in needed {
-        std::fs::copy(plugins::built(package), directory.path().join(format!("{package}.so"))).expect("copy");
-    }
+    bring(needed, directory.path());
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).current_dir("/");
     command.env(plugins::BUILT_ELSEWHERE, directory.path()).env_remove("TMPDIR");
@@ -120,6 +119,41 @@ pub fn until_killed(test: &str, line: &str) -> bool {
     }
 }
 
+/// A process of its own, whose stdout and stderr come back; nothing in that process. `case` is what [`case`] gives there,
+/// `needed` the packages that the test wants built: whoever builds writes.
+///
+/// # Panics
+///
+/// If the other process fails or hangs.
+#[must_use]
+pub fn written(test: &str, case: &str, needed: &[&str]) -> Option<(String, String)> {
+    if is_child() {
+        return None;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = this_program();
+    command.env(CASE, case).env(plugins::BUILT_ELSEWHERE, directory.path());
+    bring(needed, directory.path());
+    Some(finish(command, test))
+}
+
+/// What [`written`] was told.
+///
+/// # Panics
+///
+/// In another process.
+#[must_use]
+pub fn case() -> String {
+    std::env::var(CASE).expect("`written` has started this process")
+}
+
+/// Builds packages for a process that cannot, or should not.
+fn bring(needed: &[&str], to: &Path) {
+    for package in needed {
+        std::fs::copy(plugins::built(package), to.join(format!("{package}.so"))).expect("copy");
+    }
+}
+
 fn is_child() -> bool {
     std::env::var_os(MARK).is_some()
 }
@@ -134,6 +168,12 @@ fn start(mut command: Command, test: &str) -> Child {
 }
 
 fn pass(command: Command, test: &str) -> bool {
+    finish(command, test);
+    false
+}
+
+/// Waits for the end, and gives what was written.
+fn finish(command: Command, test: &str) -> (String, String) {
     let mut child = start(command, test);
     let begin = Instant::now();
     // Few lines are written, so no pipe fills while nobody reads.
@@ -146,9 +186,9 @@ fn pass(command: Command, test: &str) -> bool {
         std::thread::sleep(Duration::from_millis(5));
     }
     let passed = child.wait().expect("wait").success();
-    let out = stdout(&mut child);
-    assert!(passed && out.contains("1 passed"), "{test}, in a process of its own:\n{out}\n{}", stderr(&mut child));
-    false
+    let (out, err) = (stdout(&mut child), stderr(&mut child));
+    assert!(passed && out.contains("1 passed"), "{test}, in a process of its own:\n{out}\n{err}");
+    (out, err)
 }
 
 fn stdout(child: &mut Child) -> String {

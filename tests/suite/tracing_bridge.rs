@@ -320,6 +320,9 @@ fn nothing_is_touched_after_the_end() {
             );
             probing.host.shutdown().await;
         });
+        // A span that was open at the end is closed.
+        let turns = cpu_turns(key);
+        eventually("the thread goes on", || cpu_turns(key) > turns + 10);
         let at_the_end = with_key(key).len();
         // The thread is there, and goes on to write. A filter that changes does not bring it back.
         reload("trace");

@@ -16,12 +16,12 @@ const ENTRY: &[(&str, &str)] = &[
         "colour = 1",
         "3:1: plugins.eu.colour: unknown key `colour`, expected one of library, version, enabled, required, vendor, priority, \
          instance, mode, workers, data_dir, limits, probation, \
-         audit, config",
+         may_drop_kinds, audit, config",
     ),
     (
         "\"a\\nb.c\" = 1",
         "3:1: plugins.eu.\"a\\nb.c\": unknown key `\"a\\nb.c\"`, expected one of library, version, enabled, required, vendor, priority, \
-         instance, mode, workers, data_dir, limits, probation, audit, config",
+         instance, mode, workers, data_dir, limits, probation, may_drop_kinds, audit, config",
     ),
     ("priority = '10'", "3:12: plugins.eu.priority: expected integer, found string"),
     ("priority = 1.0", "3:12: plugins.eu.priority: expected integer, found float"),

@@ -57,6 +57,9 @@ fn artifacts_of(package: &str) -> Vec<serde_json::Value> {
 fn whole_workspace() -> &'static [serde_json::Value] {
     static BUILT: OnceLock<Vec<serde_json::Value>> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let Ok(made) = std::env::var(MADE) {
+            return serde_json::from_str(&made).expect("what the other process has written");
+        }
         let mut cargo = cargo();
         cargo.args(["build", "--workspace", "--all-targets"]);
         artifacts(cargo)
@@ -78,7 +81,7 @@ fn one_package(package: &str) -> Vec<serde_json::Value> {
 /// and cargo waits for other cargos. None where each package is built by itself.
 pub(crate) fn made() -> Option<(&'static str, String)> {
     static MADE_HERE: OnceLock<String> = OnceLock::new();
-    if sanitized() || std::env::var_os(BUILT_ELSEWHERE).is_some() {
+    if sanitized() {
         return None;
     }
     let made = MADE_HERE.get_or_init(|| {

@@ -39,9 +39,8 @@
 //! | what happened | tried again | `delivered` answers |
 //! | --- | --- | --- |
 //! | no connection, or it broke; a try took longer than `try_timeout_ms` | yes | `Transient` |
-//! | 408, 425, 429, 5xx | yes, not before its `Retry-After` (`max_retry_after_ms` at most) | `Transient` |
-//! | 401, 403, 404, 407: the token or the address is wrong, the events are not | yes | `Transient` |
-//! | another 4xx | no | `Permanent`, each call of the batch |
+//! | 5xx, and 4xx but those below: a wrong token or address, too many requests | yes | `Transient` |
+//! | 400, 409, 410, 413, 422: the events are wrong | no | `Permanent`, each call of the batch |
 //! | a redirect | no | `Transient` |
 //! | the call's time is over before its batch was accepted | – | `Transient` |
 //! | the queue is full | – | `Transient`, also with `queued` |
@@ -49,8 +48,9 @@
 //! | an event larger than `queue_bytes`, or not expressible as JSON | – | `Permanent`, also with `queued` |
 //!
 //! Tries wait for each other with full jitter: anything between nothing and a bound, which begins at 100 ms and doubles up to
-//! 10 s. They end with `tries`, with `retry_for_ms`, and with `delivered` when no call waits any more: each is answered
-//! a little before the host's deadline ([`call::remaining`](mini_chat_plugin_sdk::call::remaining)).
+//! 10 s. No batch is sent before the time of the last `Retry-After` (`max_retry_after_ms` at most). Tries end with `tries`, with
+//! `retry_for_ms`, and with `delivered` when no call waits any more: each is answered a little before the host's deadline
+//! ([`call::remaining`](mini_chat_plugin_sdk::call::remaining)).
 //!
 //! # What it promises
 //!

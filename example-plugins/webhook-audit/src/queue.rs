@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +19,11 @@ use crate::batch::Batch;
 use crate::config::Bounds;
 use crate::event::Event;
 use crate::unsent::Unsent;
+
+/// A queue with more events is not looked through all the time.
+const LONG: usize = 1_000;
+/// But this often.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What waits, and how much is held.
 #[derive(Debug)]
@@ -37,6 +43,8 @@ struct State {
     held_events: usize,
     held_bytes: usize,
     closed: bool,
+    /// When given-up events were last looked for.
+    swept: Option<Instant>,
 }
 
 /// Why an event is not taken.
@@ -136,7 +144,7 @@ impl State {
             return Err(Refused::TooLarge { bytes: size, most: bounds.queue_bytes });
         }
         if !self.has_room(bounds, size) {
-            self.let_go();
+            self.let_go(now);
             if !self.has_room(bounds, size) {
                 return Err(Refused::Full { events: self.held_events, bytes: self.held_bytes });
             }
@@ -157,7 +165,12 @@ impl State {
     }
 
     /// Lets go of events whose calls were given up: who made these will bring them again.
-    fn let_go(&mut self) {
+    /// Looks at each, so of a long queue not at every call that finds it full.
+    fn let_go(&mut self, now: Instant) {
+        if self.waiting.len() > LONG && self.swept.is_some_and(|swept| now < swept + PAUSE) {
+            return;
+        }
+        self.swept = Some(now);
         let (mut events, mut bytes) = (0, 0);
         self.waiting.retain(|(event, _)| {
             let keep = !event.is_given_up();
@@ -175,7 +188,7 @@ impl State {
     fn next(&mut self, bounds: &Bounds, now: Instant) -> Next {
         // At the end everything goes out, so that whoever sends accounts for all of it.
         if !self.closed {
-            self.let_go();
+            self.let_go(now);
         }
         let Some((_, arrived)) = self.waiting.front() else {
             return if self.closed { Next::End } else { Next::Wait };

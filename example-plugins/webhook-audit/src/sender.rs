@@ -23,6 +23,9 @@ use crate::queue::Queue;
 use crate::retry::back_off;
 use crate::unsent::Unsent;
 
+/// With less time there is no try: it would blame the endpoint.
+const LEAST_TRY: Duration = Duration::from_millis(5);
+
 /// The tasks. Dropped without [`stop`](Self::stop), they end at once, and what they had not sent is noted.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -45,6 +48,8 @@ struct Shared {
     stop: CancellationToken,
     /// Why the last try failed; none if it did not.
     trouble: Mutex<Option<Arc<Failure>>>,
+    /// The endpoint wants to be left alone until then.
+    not_before: Mutex<Option<Instant>>,
     /// Tasks that have not ended.
     working: AtomicUsize,
 }
@@ -66,6 +71,7 @@ impl Sender {
             batches: AtomicU64::new(0),
             stop: CancellationToken::new(),
             trouble: Mutex::default(),
+            not_before: Mutex::default(),
             working: AtomicUsize::new(0),
         });
         let mut tasks = JoinSet::new();
@@ -169,10 +175,29 @@ impl Shared {
         let key = self.next_key();
         let body = batch.body();
         // Apart: a large one would hold the thread for milliseconds.
-        let body = tokio::task::spawn_blocking(move || gzip(&body)).await.unwrap_or_else(|error| Err(error.into()));
+        let body = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return stopped(),
+            body = tokio::task::spawn_blocking(move || gzip(&body)) => body.unwrap_or_else(|error| Err(error.into())),
+        };
         let body = body.map_err(|error| Arc::new(Failure::NotWritable(error.to_string())))?;
-        let mut tries = 1;
+        let (mut tries, mut wait, mut last) = (0, Duration::ZERO, self.trouble().clone());
         loop {
+            wait = wait.max(self.pause());
+            if wait + LEAST_TRY >= until.saturating_duration_since(Instant::now()) {
+                return Err(Arc::new(Failure::OutOfTime { last }));
+            }
+            if !wait.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return stopped(),
+                    () = sleep(wait) => {}
+                }
+            }
+            if batch.is_given_up() {
+                return Err(Arc::new(Failure::NotWanted { last }));
+            }
+            tries += 1;
             let time = self.try_timeout.min(until.saturating_duration_since(Instant::now()));
             let tried = tokio::select! {
                 biased;
@@ -184,27 +209,21 @@ impl Shared {
                 return Ok(());
             };
             let failure = Arc::new(failure);
+            self.fails(batch, &failure);
             if !failure.is_passing() {
                 return Err(failure);
             }
-            self.fails(batch, &failure);
             if tries >= self.tries {
                 return Err(Arc::new(Failure::TooOften { tries, last: failure }));
             }
-            let wait = back_off(tries).max(failure.retry_after().unwrap_or_default());
-            if wait >= until.saturating_duration_since(Instant::now()) {
-                return Err(Arc::new(Failure::OutOfTime { last: failure }));
-            }
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return stopped(),
-                () = sleep(wait) => {}
-            }
-            if batch.is_given_up() {
-                return Err(Arc::new(Failure::NotWanted { last: failure }));
-            }
-            tries += 1;
+            (wait, last) = (back_off(tries), Some(failure));
         }
+    }
+
+    /// For how long the endpoint wants to be left alone.
+    fn pause(&self) -> Duration {
+        let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        not_before.map_or(Duration::ZERO, |moment| moment.saturating_duration_since(Instant::now()))
     }
 
     fn next_key(&self) -> HeaderValue {
@@ -214,6 +233,9 @@ impl Shared {
 
     /// A try has failed: said once, until one succeeds.
     fn fails(&self, batch: &Batch, failure: &Arc<Failure>) {
+        if let Some(wait) = failure.retry_after() {
+            *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+        }
         let is_news = self.trouble().replace(Arc::clone(failure)).is_none();
         let level = if is_news { LogLevel::Warn } else { LogLevel::Debug };
         self.context.log(level, &format!("a batch of {} audit events was not accepted: {failure}", batch.len()));

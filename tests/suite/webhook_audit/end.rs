@@ -1,6 +1,5 @@
 //! Shutdown, swaps, and calls that end early.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,7 +28,7 @@ fn shutdown_sends_what_is_queued() {
 fn what_shutdown_cannot_send_is_counted_and_named() {
     log();
     let site = Site::new(json!({
-        "ack": "queued", "flush_after_ms": 1, "batch_events": 2, "shutdown_ms": 300, "connect_timeout_ms": 100,
+        "ack": "queued", "flush_after_ms": 1, "batch_events": 2, "shutdown_ms": 3_000, "connect_timeout_ms": 1_000,
     }));
     let Site { server, host, audit, directory: _directory } = site;
     drop(server);
@@ -98,7 +97,7 @@ fn a_call_that_is_dropped_is_over_at_once() {
 
 #[test]
 fn a_call_that_is_dropped_may_be_delivered_nevertheless() {
-    let site = Site::new(json!({"flush_after_ms": NEVER_MS, "batch_events": 2, "try_timeout_ms": 500}));
+    let site = Site::new(json!({"flush_after_ms": NEVER_MS, "batch_events": 2, "try_timeout_ms": 3_000}));
     site.server.set(Endpoint::Audit, Behaviour::Hang);
     let mut dropped = site.emit(0).boxed();
     assert!(dropped.as_mut().now_or_never().is_none());
@@ -132,6 +131,15 @@ fn another_build(site: &Site, number: u64) -> PathBuf {
     path
 }
 
+/// Ends the callers.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Generations come and go under calls; what was answered with Ok has arrived, at the latest when the host has ended.
 fn swap_under_calls(ack: &str, mode: ExecutionMode) {
     const CALLERS: u64 = 4;
@@ -140,6 +148,8 @@ fn swap_under_calls(ack: &str, mode: ExecutionMode) {
     let site = Site::with(server, &url, json!({"ack": ack, "flush_after_ms": 5}), |entry| entry.mode = mode);
     let (stop, next) = (AtomicBool::new(false), AtomicU64::new(0));
     let taken = std::thread::scope(|scope| {
+        // Also when something fails here: the callers end, and the test does.
+        let _stops = Stops(&stop);
         let callers: Vec<_> = (0..CALLERS)
             .map(|_| {
                 scope.spawn(|| {

@@ -8,6 +8,7 @@ mod batches;
 mod end;
 mod failures;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
@@ -89,13 +90,16 @@ impl Site {
         block_on(futures::future::join_all(numbers.map(|number| self.emit(number))))
     }
 
-    /// The numbers of the events that the server has accepted, batch by batch.
+    /// The numbers of the events that the server has accepted, batch by batch. A batch of which it had accepted a try that was
+    /// given up comes again, with the same key, and counts once.
     fn accepted(&self) -> Vec<Vec<u128>> {
         let number = |line: &Value| {
             let request: Uuid = line["event"]["request_id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
             request.as_u128()
         };
-        self.server.batches().iter().map(|(_, body)| lines(body).iter().map(number).collect()).collect()
+        let mut keys = BTreeSet::new();
+        let batches = self.server.batches().into_iter().filter(|(key, _)| keys.insert(key.clone()));
+        batches.map(|(_, body)| lines(&body).iter().map(number).collect()).collect()
     }
 
     /// The requests so far, also those that were refused.

@@ -138,7 +138,7 @@ impl Collector {
             for class in Class::ALL {
                 round.counter(&names::REDACTIONS, &[class.name()], hits.of(class));
             }
-            round.counter(&names::REDACTIONS, &["truncated"], hits.cut());
+            round.counter(&names::TRUNCATIONS, &[], hits.cut());
         }
         let none = Default::default();
         for slot in self.host.slots() {

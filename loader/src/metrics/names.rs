@@ -167,7 +167,9 @@ metrics! {
     DELIVERIES = Counter "audit_deliveries_total", ["plugin", "result"], Count,
         "deliveries of audit events to one plugin by the fan-out, by what became of them";
     REDACTIONS = Counter "redactions_total", ["class"], Count,
-        "secrets that the sanitiser of the fan-out has replaced, by class; truncated: texts that were too long";
+        "secrets that the sanitiser of the fan-out has replaced, by class";
+    TRUNCATIONS = Counter "truncations_total", [], Count,
+        "texts of audit events that the sanitiser of the fan-out has cut, as they were too long";
     FILE_REFUSALS = Counter "file_refusals_total", ["kind"], Count,
         "files in plugin directories that were found unusable, by why";
     CONFIG_REFUSALS = Counter "config_refusals_total", [], Count,

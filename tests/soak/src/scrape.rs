@@ -27,11 +27,13 @@ pub(crate) struct Endpoint(SocketAddr);
 pub(crate) struct Scrapes {
     fetches: u64,
     /// Series once every method has been called, without those by kind of fault.
-    series: usize,
+    series: BTreeSet<String>,
     /// Series that came later, or went.
     changed: BTreeSet<String>,
     /// Documented metrics that are not there.
-    missing: Vec<String>,
+    missing: BTreeSet<String>,
+    /// Of them, those that the last fetch lacked.
+    lacks: BTreeSet<String>,
 }
 
 impl Endpoint {
@@ -90,8 +92,7 @@ impl Scrapes {
             let missing = missing(&series);
             let calls = series.iter().filter(|series| series.contains("_calls_total{")).count();
             if calls == Method::ALL.len() * OUTCOMES.len() && missing.iter().all(|name| is_by_fault(name)) {
-                let series = series.iter().filter(|series| !is_by_fault(series)).count();
-                return Ok(Self { fetches: 1, series, ..Self::default() });
+                return Ok(Self { fetches: 1, series: lasting(&series), ..Self::default() });
             }
             if Instant::now() > limit {
                 return Err(format!("metrics are missing after {PATIENCE:?}: {missing:?}; {series:#?}").into());
@@ -104,20 +105,27 @@ impl Scrapes {
     pub(crate) fn add(&mut self, endpoint: &Endpoint) -> Result<(), AnyError> {
         let series = endpoint.fetch()?;
         self.fetches += 1;
-        let lasting: BTreeSet<_> = series.iter().filter(|series| !is_by_fault(series)).cloned().collect();
-        // The digest of `info` is another one each time, and takes the place of the one before.
-        if lasting.len() != self.series {
-            self.changed.insert(format!("{} instead of {}: {lasting:?}", lasting.len(), self.series));
-        }
-        self.missing = missing(&series);
+        let now = lasting(&series);
+        self.changed.extend(now.symmetric_difference(&self.series).cloned());
+        self.lacks = missing(&series).into_iter().collect();
+        self.missing.extend(self.lacks.iter().cloned());
         Ok(())
     }
 
     /// What should not be. Without faults, nothing has been counted by fault.
     pub(crate) fn wrong(&self, with_faults: bool) -> usize {
-        let missing = self.missing.iter().filter(|name| with_faults || !is_by_fault(name));
+        // Those by fault come with the faults.
+        let missing =
+            self.missing.iter().filter(|name| !is_by_fault(name) || (with_faults && self.lacks.contains(*name)));
         self.changed.len() + missing.count()
     }
+}
+
+/// Without those by kind of fault, and without the version and digest of the build that serves.
+fn lasting(series: &BTreeSet<String>) -> BTreeSet<String> {
+    let info = format!("{DEFAULT_PREFIX}_info");
+    let lasting = series.iter().filter(|series| !is_by_fault(series));
+    lasting.map(|series| if series.starts_with(&info) { info.clone() } else { series.clone() }).collect()
 }
 
 fn is_by_fault(series: &str) -> bool {

@@ -73,6 +73,7 @@ fn the_program_serves_them_to_prometheus_and_they_do_not_grow_over_swaps() {
             "audit_emit_total",
             "audit_deliveries_total",
             "redactions_total",
+            "truncations_total",
         ];
         let (name, kind) = (metric.full_name(DEFAULT_PREFIX), metric.kind.name());
         let typed = text.contains(&format!("# HELP {name} {}\n# TYPE {name} {kind}\n{name}", metric.help));

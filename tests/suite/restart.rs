@@ -110,6 +110,29 @@ fn text(config: &str) -> String {
 }
 
 #[test]
+fn a_restart_drops_no_kind_either() {
+    let site = Site::new(good(1), &text(""));
+    site.start().end();
+
+    good(2).drop_in_without_audit(&site.path("plugins"), FILE);
+    let life = site.start();
+    assert_eq!(life.build(), Ok(1), "{:#?}", life.status());
+    assert_eq!(life.kinds_in_quarantine(), ["kinds-dropped"]);
+    let why = life.status().swap.last_good.expect("it is not what the directory has");
+    assert!(why.contains("does not serve audit"), "{why}");
+    site.configure(&text("").replacen('\n', "\nmay_drop_kinds = true\n", 1));
+    life.look().until_serves(2);
+    assert!(life.kinds_in_quarantine().is_empty());
+    life.end();
+
+    // What served last is what counts from now on.
+    site.configure(&text(""));
+    let life = site.start();
+    assert_eq!((life.build(), life.status().swap.last_good), (Ok(2), None), "{:#?}", life.status());
+    life.end();
+}
+
+#[test]
 fn with_a_bad_file_in_place_the_last_good_build_serves() {
     let site = Site::new(good(1), &text(""));
     let life = site.start();

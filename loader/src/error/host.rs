@@ -61,17 +61,20 @@ pub enum PluginFailure {
     },
     /// It does not serve a kind that what it is to replace serves.
     #[error(
-        "plugin {plugin}: not replaced: version {version} does not serve {}, which what it is to replace serves: every such \
-         call would fail from then on; drop in a build that does, or set may_drop_kinds = true in [plugins.{plugin:?}]",
-        dropped.join(" and ")
+        "{}: plugin {plugin}: not replaced: {build} does not serve {lacks}, expected that of it, as what it is to replace does: \
+         every such call would fail from then on; drop in a build that does, or set may_drop_kinds = true in \
+         [plugins.{plugin:?}]",
+        path.display()
     )]
     KindsDropped {
         /// The instance's name.
         plugin: String,
-        /// The candidate's version.
-        version: String,
+        /// The file.
+        path: std::path::PathBuf,
+        /// The candidate's version, and the beginning of its digest.
+        build: String,
         /// Names of the kinds that would be gone.
-        dropped: Vec<&'static str>,
+        lacks: String,
     },
 }
 

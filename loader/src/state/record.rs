@@ -95,6 +95,9 @@ pub(crate) struct Good {
     /// Where its entry is; none if it has one from code, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<ConfigRef>,
+    /// Names of the kinds that it serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kinds: Vec<String>,
 }
 
 /// A build that is not tried again.

@@ -20,7 +20,7 @@ fn good(bytes: &[u8]) -> Kept {
     let digest = Digest::of(bytes);
     let build =
         Tried { digest, settings: Digest::of(b"settings"), version: "1.0.0".into(), file: "/plugins/a.so".into() };
-    Kept { good: Some(Good { build, config: None }), ..Kept::default() }
+    Kept { good: Some(Good { build, config: None, kinds: vec!["audit".to_owned()] }), ..Kept::default() }
 }
 
 fn record(bytes: &[u8]) -> Record {

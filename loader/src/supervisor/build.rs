@@ -7,8 +7,6 @@ use mini_chat_plugin_sdk::InProcessPlugin;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{PluginEntry, ResolvedConfig};
-use crate::error::PluginFailure;
-use crate::method::Kind;
 use crate::scan::Known;
 use crate::status::BuildStatus;
 use crate::swap::Candidate;
@@ -56,18 +54,6 @@ impl Build {
         };
         let settings = fingerprint(&entry, &config);
         Self { key: Key { digest, settings, reloads }, code, entry, config, exclusive, rollback: false }
-    }
-
-    /// The kinds that `serving` serves and this build does not, unless it may.
-    pub(super) fn dropped(&self, serving: &Descriptor) -> Option<PluginFailure> {
-        let Code::File(known) = &self.code else { return None };
-        let is_dropped = |kind: &Kind| serving.serves(*kind) && !known.descriptor.serves(*kind);
-        let dropped: Vec<_> = Kind::ALL.into_iter().filter(is_dropped).map(Kind::name).collect();
-        (!dropped.is_empty() && !self.rollback && !self.entry.may_drop_kinds).then(|| PluginFailure::KindsDropped {
-            plugin: self.entry.name.clone(),
-            version: self.version(),
-            dropped,
-        })
     }
 
     pub(crate) fn version(&self) -> String {
@@ -119,7 +105,6 @@ pub(super) fn fingerprint(entry: &PluginEntry, config: &ResolvedConfig) -> [u8; 
     let settings =
         format!("{:?}", (name, library, vendor, priority, instance, mode, workers, data_dir, limits, probation));
     let mut hash = Sha256::new();
-    hash.update([entry.may_drop_kinds.into()]);
     hash.update(settings);
     hash.update(config.fingerprint());
     hash.finalize().into()

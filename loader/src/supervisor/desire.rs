@@ -141,6 +141,7 @@ impl Run {
     }
 
     fn wished(&mut self, name: &str, wish: Wish, scan: &Scan) {
+        let remembers = self.means.keeper.is_some();
         let Some(seat) = self.seats.get_mut(name) else { return };
         let Wish { entry, listed, linked, config } = wish;
         seat.listed = listed;
@@ -154,8 +155,17 @@ impl Run {
         seat.config = Some(config.clone());
         let code = match linked {
             Some(plugin) => Some(Code::Linked(plugin)),
-            None => seat.choose(scan, &fingerprint(&entry, &config)).map(Code::File),
+            None => {
+                let settings = fingerprint(&entry, &config);
+                let best = seat.best(scan, &settings);
+                if let (Some(failure), Some(best)) = (seat.passes_over(best.as_ref(), remembers), best) {
+                    self.report_refused(name, best.status(), &failure, None);
+                }
+                let Some(seat) = self.seats.get_mut(name) else { return };
+                seat.choose(scan, &settings, remembers).map(Code::File)
+            }
         };
+        let Some(seat) = self.seats.get_mut(name) else { return };
         let Some(code) = code else { return self.nothing_to_serve(name, scan) };
         seat.orphaned = false;
         let build = Build::new(code, entry, config, seat.reloads);
@@ -258,7 +268,7 @@ impl Run {
                 return;
             }
         };
-        let id = &known.descriptor.id;
+        let (id, remembers) = (&known.descriptor.id, self.means.keeper.is_some());
         let wants = |seat: &Seat| seat.entry.library == *id && !seat.disabled && seat.config.is_some();
         let names: Vec<String> =
             self.seats.iter().filter(|(_, seat)| wants(seat)).map(|(name, _)| name.clone()).collect();
@@ -272,6 +282,11 @@ impl Run {
             let Some(config) = seat.config.clone() else { continue };
             let (sender, receiver) = oneshot::channel();
             outcomes.push(receiver);
+            if let Some(failure) = seat.too_narrow(&known, remembers) {
+                self.report_refused(&name, known.status(), &failure, None);
+                self.outbox.answer(sender, Err(SwapError::refused(&failure)));
+                continue;
+            }
             seat.pardon(Some(known.digest));
             seat.by_hand = Some(ByHand { known: known.clone(), instead_of: seat.offered });
             let build = Build::new(Code::File(known.clone()), Arc::clone(&seat.entry), config, seat.reloads);
@@ -351,11 +366,21 @@ impl Run {
 }
 
 impl Seat {
-    /// The file that should serve.
-    fn choose(&mut self, scan: &Scan, settings: &[u8; 32]) -> Option<Known> {
-        let versions = scan.of(&self.entry.library);
+    /// The file that would serve, whatever kinds it has.
+    fn best(&self, scan: &Scan, settings: &[u8; 32]) -> Option<Known> {
         let banned = |digest: &Digest| self.bans.iter().any(|ban| ban.covers(Some(*digest), settings));
-        let listed = choice(versions, self.entry.version.as_ref(), banned).cloned();
+        choice(scan.of(&self.entry.library), self.entry.version.as_ref(), banned).cloned()
+    }
+
+    /// The file that should serve.
+    fn choose(&mut self, scan: &Scan, settings: &[u8; 32], remembers: bool) -> Option<Known> {
+        let versions = scan.of(&self.entry.library);
+        let too_narrow = |digest: &Digest| {
+            versions.iter().any(|known| known.digest == *digest && self.too_narrow(known, remembers).is_some())
+        };
+        let banned = |digest: &Digest| self.bans.iter().any(|ban| ban.covers(Some(*digest), settings));
+        let unfit = |digest: &Digest| banned(digest) || too_narrow(digest);
+        let listed = choice(versions, self.entry.version.as_ref(), unfit).cloned();
         let digest = listed.as_ref().map(|known| known.digest);
         self.offered = digest.or(self.offered);
         if let Some(by_hand) = &self.by_hand {

@@ -13,7 +13,7 @@ use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Handover, Instance, Trial};
 use crate::slot::Slot;
 use crate::start::{Prepared, Source, Starter};
-use crate::status::Swapped;
+use crate::status::{BuildStatus, Swapped};
 use crate::swap::{Effect, Event, Number};
 
 impl Run {
@@ -54,13 +54,9 @@ impl Run {
         seat.clock = Clock::start();
         let kept = build.key.digest.and_then(|digest| seat.kept.get(&digest).cloned());
         let generation = seat.last + 1;
-        let dropped = seat.instance().and_then(|serving| build.dropped(&serving.image.descriptor));
         let (starter, name) = (self.means.starter.clone(), name.to_owned());
         let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
         self.job(async move {
-            if let Some(failure) = dropped {
-                return Done::Checked(name, build, Err(failure));
-            }
             let source = match &build.code {
                 Code::Linked(plugin) => Ok(Source::Linked(*plugin)),
                 Code::File(known) => {
@@ -107,6 +103,27 @@ impl Run {
         let Some(seat) = self.seats.get_mut(name) else { return };
         let was_good = seat.memory.was_refused(build);
         let retry = if was_good { None } else { seat.note_failure(build, failure) };
+        self.report_refused(name, build.status(), failure, retry);
+        if let Some(seat) = self.seats.get_mut(name) {
+            seat.answer(build.key, &Err(SwapError::refused(failure)), &self.outbox);
+        }
+        if let Some(wait) = retry {
+            self.later(after(wait), Done::Due(name.to_owned(), build.key));
+        }
+        if !was_good {
+            self.fall_back(name, Some(build.key), &failure.to_string());
+        }
+    }
+
+    /// Counts, logs and tells that a build was not accepted.
+    pub(super) fn report_refused(
+        &mut self,
+        name: &str,
+        build: BuildStatus,
+        failure: &PluginFailure,
+        retry: Option<Duration>,
+    ) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
         seat.refusals += 1;
         let (kind, message) = (failure.kind(), failure.to_string());
         if seat.serves() {
@@ -115,22 +132,16 @@ impl Run {
             tracing::error!(plugin = name, kind, ?retry, "plugin does not serve: {message}");
             seat.slot.because(kind, message.clone());
         }
-        seat.answer(build.key, &Err(SwapError::refused(failure)), &self.outbox);
+        let BuildStatus { version, digest, file } = build;
         self.outbox.tell_all(HostEvent::Refused {
             plugin: name.to_owned(),
-            version: build.version(),
-            digest: build.key.digest,
-            file: build.file(),
+            version,
+            digest,
+            file,
             kind,
             message,
             retry_in_ms: retry.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         });
-        if let Some(wait) = retry {
-            self.later(after(wait), Done::Due(name.to_owned(), build.key));
-        }
-        if !was_good {
-            self.fall_back(name, Some(build.key), &failure.to_string());
-        }
     }
 
     fn create(&mut self, name: &str, build: Build) {
@@ -241,7 +252,6 @@ impl Run {
             tracing::warn!(plugin = name, "{method} is newer than the plugin: answered by default");
         }
         let swapped = Swapped { plugin: name.to_owned(), generation: number, already: false, phases };
-        seat.answer(build.key, &Ok(swapped), &self.outbox);
         self.outbox.tell_all(HostEvent::Serving {
             plugin: name.to_owned(),
             generation: number,
@@ -252,6 +262,7 @@ impl Run {
             probation,
             phases,
         });
+        seat.answer(build.key, &Ok(swapped), &self.outbox);
         self.served(name, number, is_new);
     }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{Build, Code, Key};
+use super::kinds;
 use super::run::{Done, Run};
 use super::seat::{Ban, ByHand, Seat};
 use super::wishes::Wish;
 use crate::config::{PluginEntry, ProcessSecrets};
 use crate::events::HostEvent;
 use crate::housekeeping::{self, after};
+use crate::method::Kind;
 use crate::scan::Scan;
 use crate::state::{Barred, ConfigRef, Good, Keeper, Kept, Material, Pin, Record, Tried, Written};
 use crate::status::{BuildStatus, Quarantined};
@@ -59,6 +61,11 @@ impl SeatMemory {
     /// Its trial is over.
     pub(super) fn unmark(&mut self, build: &Build) {
         self.marked.take_if(|marked| tried(build).is_some_and(|tried| tried.is(marked)));
+    }
+
+    /// The kinds of the last good build.
+    pub(super) fn good_kinds(&self) -> Vec<Kind> {
+        self.good.as_ref().map(|good| kinds::by_name(&good.kinds)).unwrap_or_default()
     }
 
     pub(super) fn forget_mark(&mut self) {
@@ -280,8 +287,8 @@ impl Seat {
 
     /// Why nothing of what there is serves.
     pub(super) fn why_not(&self) -> String {
-        match self.bans.last() {
-            Some(ban) => format!("{} is in quarantine: {}", ban.status.build.version, ban.status.message),
+        match self.against().last() {
+            Some(against) => format!("{} is in quarantine: {}", against.build.version, against.message),
             None => self.slot.reason().text,
         }
     }
@@ -299,7 +306,7 @@ fn tried(build: &Build) -> Option<Tried> {
 
 fn good(build: &Build) -> Option<Good> {
     let config = build.entry.origin.as_deref().and_then(ConfigRef::of);
-    Some(Good { build: tried(build)?, config })
+    Some(Good { build: tried(build)?, config, kinds: kinds::of(build) })
 }
 
 impl Barred {

@@ -19,6 +19,7 @@ mod build;
 mod desire;
 mod effects;
 mod end;
+mod kinds;
 mod memory;
 mod outbox;
 mod run;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::build::{Build, Key};
+use super::kinds::Narrower;
 use super::memory::SeatMemory;
 use super::outbox::Outbox;
 use crate::config::{PluginEntry, ResolvedConfig};
@@ -118,6 +119,8 @@ pub(super) struct Seat {
     /// The private copies of what has served, by digest: the original may be another file by now.
     pub(super) kept: BTreeMap<Digest, PathBuf>,
     pub(super) bans: Vec<Ban>,
+    /// What is passed over for lack of a kind.
+    pub(super) narrower: Option<Narrower>,
     pub(super) again: Option<Again>,
     pub(super) by_hand: Option<ByHand>,
     /// Builds that have replaced another one.
@@ -158,6 +161,7 @@ impl Seat {
             clock: Clock::start(),
             kept: BTreeMap::new(),
             bans: Vec::new(),
+            narrower: None,
             again: None,
             by_hand: None,
             swaps: 0,
@@ -253,6 +257,11 @@ impl Seat {
         }
     }
 
+    /// What stands against builds.
+    pub(super) fn against(&self) -> impl Iterator<Item = &Quarantined> {
+        self.bans.iter().map(|ban| &ban.status).chain(self.narrower.as_ref().map(|narrower| &narrower.status))
+    }
+
     pub(super) fn publish(&self) {
         let rollback_to = self.machine.rollback_to().map(Build::status);
         let retry = self.again.as_ref().map(|again| Retry {
@@ -275,7 +284,7 @@ impl Seat {
             orphaned: self.orphaned,
             pinned: self.by_hand.as_ref().map(|by_hand| by_hand.known.status()),
             last_good: self.memory.stands_in(self.machine.serving()).map(str::to_owned),
-            quarantine: self.bans.iter().map(|ban| ban.status.clone()).collect(),
+            quarantine: self.against().cloned().collect(),
             retry,
             // These two the slot knows itself.
             zombies: Vec::new(),

@@ -26,7 +26,7 @@ fn a_build_that_drops_a_kind_is_refused_and_what_serves_serves_on() {
     good(2).drop_in_without_audit(world.directory.path(), FILE);
     let refused = world.until_refused("kinds-dropped");
     let HostEvent::Refused { message, retry_in_ms: None, .. } = refused else { panic!("{refused:?}") };
-    for part in [ID, "does not serve audit", "may_drop_kinds = true"] {
+    for part in [ID, "does not serve audit", "libstamped.so: ", "version 100000.0.0 (", "may_drop_kinds = true"] {
         assert!(message.contains(part), "{part:?} is not in {message}");
     }
     assert_eq!((world.build(), takes_audit(&world)), (Ok(1), true));
@@ -75,5 +75,33 @@ fn a_kind_that_comes_with_a_swap_is_served() {
     block_on(audit.emit_turn_audit(event())).expect("the handle of before reaches it");
     let usage: UsageEvent = serde_json::from_str(&read_fixture("mini-chat/full/UsageEvent.json")).unwrap();
     block_on(world.policy().publish_usage(usage, CancellationToken::new())).expect("it serves policy as well");
+    world.end();
+}
+
+#[test]
+fn the_rule_is_between_two_builds_and_nothing_is_held_against_one() {
+    let first = good(1);
+    let mut world = World::new(first);
+    let (high, beside) = (good(2).major(200_000), "libother.so");
+    high.drop_in_without_audit(world.directory.path(), beside);
+    world.until_refused("kinds-dropped");
+    // The highest one is passed over, and one in between serves; it is not complained of again.
+    let middle = good(3).major(150_000);
+    middle.drop_in(world.directory.path(), "libmiddle.so");
+    world.until_serves(3);
+    assert!(takes_audit(&world));
+    let refused = world.happened().iter().filter(|event| matches!(event, HostEvent::Refused { .. })).count();
+    assert_eq!(refused, 1);
+
+    assert_eq!(world.status().swap.quarantine.len(), 1, "it shows which one");
+    world.end();
+
+    // Where less is served, the same build is as good as any.
+    let directory = tempfile::tempdir().unwrap();
+    first.drop_in_without_audit(directory.path(), FILE);
+    let world = World::on(directory, |_| (), |host| host);
+    high.drop_in_without_audit(world.directory.path(), beside);
+    world.until_serves(2);
+    assert!(world.status().swap.quarantine.is_empty(), "{:#?}", world.status());
     world.end();
 }

@@ -20,8 +20,9 @@ crate::cases::cases! {
     what_waits_behind_it => "linker-held-up",
 }
 
-/// Long beside what copying, mapping and opening a good plugin take on a busy machine: only what hangs shall reach it.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Long beside what copying, mapping and opening good plugins take, one after the other, on a machine whose disk and cores are
+/// kept busy by others: only what hangs shall reach it, and half of it shall not pass before that one's turn.
+const LIMIT: Duration = Duration::from_secs(30);
 const DONE: &str = "all of it was seen";
 
 /// A directory with a plugin that hangs, and the path of that.
@@ -62,7 +63,7 @@ fn a_constructor_of_the_library_hangs() -> &'static str {
     let host = build(&site, &[by_hand::ID]).unwrap();
     let (kind, text) = failure(&host, by_hand::ID);
     assert_eq!(kind, "open-hangs");
-    let why = "copying, mapping and opening it did not end within 10s; raise limits.create, or, if code that runs while \
+    let why = "copying, mapping and opening it did not end within 30s; raise limits.create, or, if code that runs while \
                it is mapped hangs, remove the file and restart the host, which may have to be killed";
     assert_eq!(text, format!("{}: {why}", path.display()));
     assert_good_serves(&serving);

@@ -26,7 +26,7 @@ fn main() {
         let answer = block_on(policy.get_current_policy_version(order, CancellationToken::new()));
         let Err(MiniChatModelPolicyPluginError::Internal(text)) = answer else { panic!("{answer:?}") };
         for (best, picoseconds) in best.iter_mut().zip(text.split(' ')) {
-            *best = best.min(picoseconds.parse::<f64>().expect("a number") / 1000.0);
+            *best = best.min(picoseconds.parse::<f64>().unwrap_or_else(|error| panic!("{error}: {text}")) / 1000.0);
         }
     }
     let [event, nothing, log] = best;

@@ -25,6 +25,16 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Names of kinds, for messages.
+    pub(crate) fn list(kinds: &[Self]) -> String {
+        if kinds.is_empty() {
+            return "nothing".to_owned();
+        }
+        kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ")
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -50,8 +50,14 @@ pub fn program() -> PathBuf {
 /// done. Packages that are built one by one get features of their own, and each of them its own copies of what it needs.
 fn artifacts_of(package: &str) -> Vec<serde_json::Value> {
     // `scripts/sanitize` has features unified in any case, and time for the named packages only.
-    let artifacts = if sanitized() { one_package(package) } else { whole_workspace().to_vec() };
-    artifacts.into_iter().filter(|artifact| package_of(artifact) == Some(package)).collect()
+    let one;
+    let artifacts = if sanitized() {
+        one = one_package(package);
+        &one
+    } else {
+        whole_workspace()
+    };
+    artifacts.iter().filter(|artifact| package_of(artifact) == Some(package)).cloned().collect()
 }
 
 fn whole_workspace() -> &'static [serde_json::Value] {

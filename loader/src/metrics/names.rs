@@ -118,9 +118,17 @@ impl Metric {
 macro_rules! metrics {
     (@contract) => { None };
     (@contract $contract:literal) => { Some($contract) };
-    ($($constant:ident = $kind:ident $name:literal $(as $contract:literal)?, [$($label:literal),*], $unit:ident, $help:literal;)*) => {
+    ($(
+        $constant:ident = $kind:ident $name:literal $(as $contract:literal)?, [$($label:literal),*], $unit:ident,
+        $help:literal;
+    )*) => {
         $(pub(super) const $constant: Metric = Metric {
-            name: $name, contract: metrics!(@contract $($contract)?), kind: MetricKind::$kind, labels: &[$($label),*], unit: Unit::$unit, help: $help,
+            name: $name,
+            contract: metrics!(@contract $($contract)?),
+            kind: MetricKind::$kind,
+            labels: &[$($label),*],
+            unit: Unit::$unit,
+            help: $help,
         };)*
         /// All of them, as `docs/metrics.md` has them.
         pub const ALL: &[Metric] = &[$($constant),*];

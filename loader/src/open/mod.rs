@@ -150,27 +150,19 @@ impl MappedImage {
         let module = unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
             .map_err(|error| LoadError::EntryRefused { path: path.clone(), reason: first_line(&error.to_string()) })?;
         let found = served(module);
-        if !Kind::ALL.into_iter().all(|kind| descriptor.serves(kind) == found.contains(&kind)) {
-            let declared = Kind::ALL.into_iter().filter(|kind| descriptor.serves(*kind)).collect::<Vec<_>>();
-            return Err(LoadError::KindsMismatch { path, declared: named(&declared), found: named(&found) });
+        let declared = descriptor.served();
+        if declared != found {
+            let (declared, found) = (Kind::list(&declared), Kind::list(&found));
+            return Err(LoadError::KindsMismatch { path, declared, found });
         }
         Ok(OpenedImage { module, descriptor, origin: Origin::File { path, digest, copy }, account: Some(account) })
     }
 }
 
-/// The kinds that a module has functions of.
+/// The kinds that a module has functions of, in the order of [`Kind::ALL`].
 fn served(module: PluginModuleRef) -> Vec<Kind> {
     let kinds = [(Kind::ModelPolicy, module.model_policy().is_some()), (Kind::Audit, module.audit().is_some())];
     kinds.into_iter().filter(|(_, served)| *served).map(|(kind, _)| kind).collect()
-}
-
-/// For messages.
-fn named(kinds: &[Kind]) -> String {
-    if kinds.is_empty() {
-        "nothing".to_owned()
-    } else {
-        kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ")
-    }
 }
 
 /// The library header that the entry's reply leads to.

@@ -98,12 +98,12 @@ impl PluginFile for Known {
     }
 }
 
-/// The file of one id that is to serve: that of the pinned version, or, without a pin, the highest; never one whose bytes
-/// are `banned`, so that a pinned build in quarantine gives none.
+/// The file of one id that is to serve: that of the pinned version, or, without a pin, the highest; never one that is
+/// `banned`, so that a pinned build in quarantine gives none.
 pub(crate) fn choice<'a>(
     known: &'a [Known],
     pin: Option<&Version>,
-    banned: impl Fn(&Digest) -> bool,
+    banned: impl Fn(&Known) -> bool,
 ) -> Option<&'a Known> {
-    find::choice(known, |file| &file.version, pin, |file| !banned(&file.digest))
+    find::choice(known, |file| &file.version, pin, |file| !banned(file))
 }

@@ -19,7 +19,6 @@ use crate::housekeeping;
 use crate::scan::{Known, Scan, choice};
 use crate::status::{Quarantined, RefusedFile, Swapped, Unpinned};
 use crate::swap::Event;
-use crate::verify::Digest;
 use crate::watch::{Wake, Watcher};
 
 impl Run {
@@ -158,8 +157,8 @@ impl Run {
             None => {
                 let settings = fingerprint(&entry, &config);
                 let best = seat.best(scan, &settings);
-                if let (Some(failure), Some(best)) = (seat.passes_over(best.as_ref(), remembers), best) {
-                    self.report_refused(name, best.status(), &failure, None);
+                if let Some((build, failure)) = seat.passes_over(best, remembers) {
+                    self.report_refused(name, build, &failure, None);
                 }
                 let Some(seat) = self.seats.get_mut(name) else { return };
                 seat.choose(scan, &settings, remembers).map(Code::File)
@@ -366,25 +365,26 @@ impl Run {
 }
 
 impl Seat {
+    fn is_banned(&self, known: &Known, settings: &[u8; 32]) -> bool {
+        self.bans.iter().any(|ban| ban.covers(Some(known.digest), settings))
+    }
+
     /// The file that would serve, whatever kinds it has.
-    fn best(&self, scan: &Scan, settings: &[u8; 32]) -> Option<Known> {
-        let banned = |digest: &Digest| self.bans.iter().any(|ban| ban.covers(Some(*digest), settings));
-        choice(scan.of(&self.entry.library), self.entry.version.as_ref(), banned).cloned()
+    fn best<'a>(&self, scan: &'a Scan, settings: &[u8; 32]) -> Option<&'a Known> {
+        let banned = |known: &Known| self.is_banned(known, settings);
+        choice(scan.of(&self.entry.library), self.entry.version.as_ref(), banned)
     }
 
     /// The file that should serve.
     fn choose(&mut self, scan: &Scan, settings: &[u8; 32], remembers: bool) -> Option<Known> {
-        let versions = scan.of(&self.entry.library);
-        let too_narrow = |digest: &Digest| {
-            versions.iter().any(|known| known.digest == *digest && self.too_narrow(known, remembers).is_some())
-        };
-        let banned = |digest: &Digest| self.bans.iter().any(|ban| ban.covers(Some(*digest), settings));
-        let unfit = |digest: &Digest| banned(digest) || too_narrow(digest);
-        let listed = choice(versions, self.entry.version.as_ref(), unfit).cloned();
+        let unfit = |known: &Known| self.is_banned(known, settings) || !self.lacks(known, remembers).is_empty();
+        let listed = choice(scan.of(&self.entry.library), self.entry.version.as_ref(), unfit).cloned();
         let digest = listed.as_ref().map(|known| known.digest);
         self.offered = digest.or(self.offered);
         if let Some(by_hand) = &self.by_hand {
-            if digest.is_none_or(|digest| by_hand.instead_of == Some(digest)) && !banned(&by_hand.known.digest) {
+            if digest.is_none_or(|digest| by_hand.instead_of == Some(digest))
+                && !self.is_banned(&by_hand.known, settings)
+            {
                 return Some(by_hand.known.clone());
             }
             self.by_hand = None;

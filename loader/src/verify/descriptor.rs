@@ -111,6 +111,11 @@ impl Descriptor {
         self.methods(kind).is_some()
     }
 
+    /// The kinds that it serves.
+    pub fn served(&self) -> Vec<Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.serves(*kind)).collect()
+    }
+
     /// The methods of a kind that it answers itself; none if it does not serve the kind.
     pub fn methods(&self, kind: Kind) -> Option<&[String]> {
         match kind {

@@ -120,8 +120,7 @@ const fn yes_no(yes: bool) -> &'static str {
 
 /// The names of the kinds that a plugin serves.
 pub(crate) fn kinds(descriptor: Option<&Descriptor>) -> Vec<&'static str> {
-    let serves = |kind: &Kind| descriptor.is_some_and(|descriptor| descriptor.serves(*kind));
-    Kind::ALL.into_iter().filter(serves).map(Kind::name).collect()
+    descriptor.into_iter().flat_map(Descriptor::served).map(Kind::name).collect()
 }
 
 /// Code and text of each.

@@ -63,7 +63,7 @@ fn the_highest_the_pinned_and_never_the_banned() {
     let digest = |version| Digest::of(&plugin(version));
     let chosen = |pin: Option<&str>, banned: &[Digest]| {
         let pin = pin.map(|pin| Version::parse(pin).unwrap());
-        choice(&known, pin.as_ref(), |digest| banned.contains(digest)).map(|file| file.version.to_string())
+        choice(&known, pin.as_ref(), |file| banned.contains(&file.digest)).map(|file| file.version.to_string())
     };
     assert_eq!(chosen(None, &[]).as_deref(), Some("1.2.0"));
     assert_eq!(chosen(None, &[digest("1.2.0")]).as_deref(), Some("1.1.0"));

@@ -28,6 +28,8 @@ type Key = (Instant, u64);
 #[derive(Debug, Default)]
 struct Timers {
     wakers: BTreeMap<Key, Waker>,
+    /// When the thread looks again by itself: none is never. Sooner than the first timer, if one that was before it is gone.
+    looks_at: Option<Instant>,
     stopping: bool,
 }
 
@@ -119,9 +121,9 @@ impl Shared {
                 timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let next = timers.wakers.first_key_value().map(|(key, _)| key.0 - now);
-            timers = match next {
-                Some(wait) => self.changed.wait_timeout(timers, wait).unwrap_or_else(PoisonError::into_inner).0,
+            timers.looks_at = timers.wakers.first_key_value().map(|(key, _)| key.0);
+            timers = match timers.looks_at {
+                Some(at) => self.changed.wait_timeout(timers, at - now).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.changed.wait(timers).unwrap_or_else(PoisonError::into_inner),
             };
         }
@@ -150,11 +152,15 @@ impl Future for Sleep {
         }
         let waker = cx.waker().clone();
         let mut timers = self.shared.timers.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = timers.wakers.first_key_value().is_none_or(|(first, _)| self.key < *first);
         let before = timers.wakers.insert(self.key, waker);
+        // Not for each timer that is the first: a call after the other would wake the thread each time, for nothing.
+        let too_late = timers.looks_at.is_none_or(|at| self.key.0 < at);
+        if too_late {
+            timers.looks_at = Some(self.key.0);
+        }
         drop(timers);
         drop(before);
-        if is_first {
+        if too_late {
             self.shared.changed.notify_one();
         }
         self.registered = true;

@@ -225,3 +225,21 @@ fn a_job_that_panics_is_lost() {
 fn the_longest_limit_does_not_overflow() {
     assert!(after(Duration::MAX) > Instant::now() + LONG);
 }
+
+#[test]
+fn one_that_comes_after_one_that_is_gone_goes_off() {
+    let housekeeping = Housekeeping::start().unwrap();
+    let (waker, woken) = teller();
+    let start = Instant::now();
+    let mut gone = housekeeping.sleep_until(start + Duration::from_millis(50));
+    assert!(poll(&mut gone, &waker(1)).is_pending());
+    drop(gone);
+    // The thread is not told: it looks again at the time of the one that is gone, and finds this one.
+    let mut later = housekeeping.sleep_until(start + Duration::from_millis(100));
+    assert!(poll(&mut later, &waker(2)).is_pending());
+    assert_eq!(woken.recv_timeout(LIMIT), Ok(2));
+    // From now on it waits until it is told.
+    let mut last = housekeeping.sleep_until(Instant::now() + Duration::from_millis(50));
+    assert!(poll(&mut last, &waker(3)).is_pending());
+    assert_eq!(woken.recv_timeout(LIMIT), Ok(3));
+}

@@ -22,10 +22,12 @@ use mini_chat_plugin_abi::instance::FfiInstance;
 use mini_chat_plugin_abi::module::PluginModuleRef;
 
 mod links;
+mod recent;
 #[cfg(test)]
 mod tests;
 
 use links::{LinkTable, Mirrors};
+pub(crate) use recent::{Cancellation, Recent};
 
 /// Links kept per generation while no pending call uses them.
 pub(crate) const KEPT_LINKS: usize = 4096;

@@ -19,7 +19,7 @@ use mini_chat_plugin_sdk::plugin_api::{MiniChatAuditPluginClientV1, MiniChatMode
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::call::{Ended, Failure, FromFailure, HostCall, Subject};
+use crate::call::{self, Ended, Failure, FromFailure, Subject};
 use crate::instance::{Entered, Instance};
 use crate::method::Method;
 use crate::metrics::{Outcome, Took};
@@ -35,13 +35,16 @@ impl SlotClient {
         Self { slot }
     }
 
-    async fn enter(&self, method: Method) -> Result<Entered, Failure> {
+    /// Begins a call that could not begin at once.
+    #[cold]
+    async fn enter(&self, method: Method, mut tried: Result<Entered, Closed>) -> Result<Entered, Failure> {
         let entered = loop {
-            match self.slot.enter() {
+            match tried {
                 Ok(entered) => break entered,
                 Err(Closed::Empty(reason)) => return Err(Failure::NotServing(reason.text)),
                 Err(Closed::Held(hold)) => hold.released(self.deadline(method)).await.map_err(Failure::NotServing)?,
             }
+            tried = self.slot.enter();
         };
         let kind = method.kind();
         if entered.instance().serves(kind) {
@@ -61,23 +64,33 @@ impl SlotClient {
     where
         D: Domain<Record: HeapBytes>,
         E: FromFailure,
-        S: FnOnce(&Entered, &FfiCallContext<'_>, &mut FfiContext<'_>, Out<'_, D::Record>),
+        S: FnOnce(&Instance, &FfiCallContext<'_>, &mut FfiContext<'_>, Out<'_, D::Record>),
     {
-        let entered = match self.enter(method).await {
-            Ok(entered) => entered,
-            Err(failure) => {
-                self.slot.ledger().not_serving(method);
-                return Err(self.failed(failure, method, false));
-            }
+        let entered = match self.slot.enter() {
+            Ok(entered) if entered.instance().serves(method.kind()) => entered,
+            closed => match self.enter(method, closed).await {
+                Ok(entered) => entered,
+                Err(failure) => {
+                    self.slot.ledger().not_serving(method);
+                    return Err(self.failed(failure, method, false));
+                }
+            },
         };
-        let mut under_way = UnderWay { instance: Arc::clone(entered.instance()), method, ended: false };
-        let instance = &under_way.instance;
+        let mut under_way = UnderWay { entered, method, ended: false };
+        let instance = under_way.entered.instance();
         let cancellation = token.map(|token| instance.cancellation(token));
-        let Ended { answer, took } = HostCall::new(entered, instance.terms(method), cancellation, start).await;
+        let terms = instance.terms(method);
+        let start = |context: &FfiCallContext<'_>, waker: &mut FfiContext<'_>, out: Out<'_, D::Record>| {
+            start(instance, context, waker, out);
+        };
+        let Ended { answer, took } = call::call(instance.live(), &terms, cancellation, start).await;
         let outcome = answer.map_err(Failure::Fault).and_then(|record| D::from_record(record).map_err(Failure::Answer));
         under_way.ended(outcome.as_ref().map_or_else(Failure::outcome, |_| Outcome::Ok), took);
         outcome.map_err(|failure| {
-            let on_trial = under_way.instance.failed(failure.class());
+            let instance = Arc::clone(under_way.entered.instance());
+            // It leaves before it is judged: it would else be both among the calls that have ended and those under way.
+            drop(under_way);
+            let on_trial = instance.failed(failure.class());
             self.failed(failure, method, on_trial)
         })
     }
@@ -87,9 +100,9 @@ impl SlotClient {
     }
 }
 
-/// A call that is counted when it has ended, also if its caller drops it.
+/// A call that is counted when it has ended, also if its caller drops it; then it leaves the instance.
 struct UnderWay {
-    instance: Arc<Instance>,
+    entered: Entered,
     method: Method,
     ended: bool,
 }
@@ -97,14 +110,14 @@ struct UnderWay {
 impl UnderWay {
     fn ended(&mut self, outcome: Outcome, took: Took) {
         self.ended = true;
-        self.instance.tally.count(self.method, outcome, took);
+        self.entered.instance().tally.count(self.method, outcome, took);
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         if !self.ended {
-            self.instance.tally.count_dropped(self.method);
+            self.entered.instance().tally.count_dropped(self.method);
         }
     }
 }
@@ -116,19 +129,19 @@ fn ffi_uuid(uuid: Uuid) -> FfiUuid {
 }
 
 /// The vtable of a kind that `SlotClient::enter` found to be served.
-fn policy(entered: &Entered) -> PluginModelPolicyRef {
-    entered.instance().policy.expect("`enter` checked that the kind is served")
+fn policy(instance: &Instance) -> PluginModelPolicyRef {
+    instance.policy.expect("`enter` checked that the kind is served")
 }
 
 /// The vtable of a kind that `SlotClient::enter` found to be served.
-fn audit(entered: &Entered) -> PluginAuditRef {
-    entered.instance().audit.expect("`enter` checked that the kind is served")
+fn audit(instance: &Instance) -> PluginAuditRef {
+    instance.audit.expect("`enter` checked that the kind is served")
 }
 
 /// An event as its record; its buffers change accounts. The plugin moves it out, always.
-fn record<D: Domain<Record: HeapBytes>>(event: D, entered: &Entered) -> MaybeUninit<D::Record> {
+fn record<D: Domain<Record: HeapBytes>>(event: D, instance: &Instance) -> MaybeUninit<D::Record> {
     let record = event.into_record();
-    if let Some(account) = entered.instance().account() {
+    if let Some(account) = instance.account() {
         account.moved_in(record.heap_bytes());
     }
     MaybeUninit::new(record)
@@ -141,9 +154,9 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
         user_id: Uuid,
         cancel: CancellationToken,
     ) -> Result<PolicyVersionInfo, MiniChatModelPolicyPluginError> {
-        self.call(Method::GetCurrentPolicyVersion, Some(cancel), |entered, context, waker, out| {
-            let call = policy(entered).get_current_policy_version();
-            call(entered.instance().raw(), context, ffi_uuid(user_id), waker, out);
+        self.call(Method::GetCurrentPolicyVersion, Some(cancel), |instance, context, waker, out| {
+            let call = policy(instance).get_current_policy_version();
+            call(instance.raw(), context, ffi_uuid(user_id), waker, out);
         })
         .await
     }
@@ -154,9 +167,9 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
         policy_version: u64,
         cancel: CancellationToken,
     ) -> Result<PolicySnapshot, MiniChatModelPolicyPluginError> {
-        self.call(Method::GetPolicySnapshot, Some(cancel), |entered, context, waker, out| {
-            let call = policy(entered).get_policy_snapshot();
-            call(entered.instance().raw(), context, ffi_uuid(user_id), policy_version, waker, out);
+        self.call(Method::GetPolicySnapshot, Some(cancel), |instance, context, waker, out| {
+            let call = policy(instance).get_policy_snapshot();
+            call(instance.raw(), context, ffi_uuid(user_id), policy_version, waker, out);
         })
         .await
     }
@@ -167,9 +180,9 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
         policy_version: u64,
         cancel: CancellationToken,
     ) -> Result<UserLimits, MiniChatModelPolicyPluginError> {
-        self.call(Method::GetUserLimits, Some(cancel), |entered, context, waker, out| {
-            let call = policy(entered).get_user_limits();
-            call(entered.instance().raw(), context, ffi_uuid(user_id), policy_version, waker, out);
+        self.call(Method::GetUserLimits, Some(cancel), |instance, context, waker, out| {
+            let call = policy(instance).get_user_limits();
+            call(instance.raw(), context, ffi_uuid(user_id), policy_version, waker, out);
         })
         .await
     }
@@ -179,9 +192,9 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
         user_id: Uuid,
         cancel: CancellationToken,
     ) -> Result<UserLicenseStatus, MiniChatModelPolicyPluginError> {
-        self.call(Method::CheckUserLicense, Some(cancel), |entered, context, waker, out| {
-            match policy(entered).check_user_license() {
-                Some(call) => call(entered.instance().raw(), context, ffi_uuid(user_id), waker, out),
+        self.call(Method::CheckUserLicense, Some(cancel), |instance, context, waker, out| {
+            match policy(instance).check_user_license() {
+                Some(call) => call(instance.raw(), context, ffi_uuid(user_id), waker, out),
                 // A plugin of ABI 1.0: the default body of the trait.
                 None => {
                     let status = UserLicenseStatus { active: false };
@@ -193,9 +206,9 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
     }
 
     async fn publish_usage(&self, payload: UsageEvent, cancel: CancellationToken) -> Result<(), PublishError> {
-        self.call(Method::PublishUsage, Some(cancel), |entered, context, waker, out| {
-            let call = policy(entered).publish_usage();
-            call(entered.instance().raw(), context, &mut record(payload, entered), waker, out);
+        self.call(Method::PublishUsage, Some(cancel), |instance, context, waker, out| {
+            let call = policy(instance).publish_usage();
+            call(instance.raw(), context, &mut record(payload, instance), waker, out);
         })
         .await
     }
@@ -204,33 +217,33 @@ impl MiniChatModelPolicyPluginClientV1 for SlotClient {
 #[async_trait]
 impl MiniChatAuditPluginClientV1 for SlotClient {
     async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.call(Method::EmitTurnAudit, None, |entered, context, waker, out| {
-            let call = audit(entered).emit_turn_audit();
-            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        self.call(Method::EmitTurnAudit, None, |instance, context, waker, out| {
+            let call = audit(instance).emit_turn_audit();
+            call(instance.raw(), context, &mut record(event, instance), waker, out);
         })
         .await
     }
 
     async fn emit_turn_retry_audit(&self, event: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.call(Method::EmitTurnRetryAudit, None, |entered, context, waker, out| {
-            let call = audit(entered).emit_turn_retry_audit();
-            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        self.call(Method::EmitTurnRetryAudit, None, |instance, context, waker, out| {
+            let call = audit(instance).emit_turn_retry_audit();
+            call(instance.raw(), context, &mut record(event, instance), waker, out);
         })
         .await
     }
 
     async fn emit_turn_edit_audit(&self, event: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.call(Method::EmitTurnEditAudit, None, |entered, context, waker, out| {
-            let call = audit(entered).emit_turn_edit_audit();
-            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        self.call(Method::EmitTurnEditAudit, None, |instance, context, waker, out| {
+            let call = audit(instance).emit_turn_edit_audit();
+            call(instance.raw(), context, &mut record(event, instance), waker, out);
         })
         .await
     }
 
     async fn emit_turn_delete_audit(&self, event: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.call(Method::EmitTurnDeleteAudit, None, |entered, context, waker, out| {
-            let call = audit(entered).emit_turn_delete_audit();
-            call(entered.instance().raw(), context, &mut record(event, entered), waker, out);
+        self.call(Method::EmitTurnDeleteAudit, None, |instance, context, waker, out| {
+            let call = audit(instance).emit_turn_delete_audit();
+            call(instance.raw(), context, &mut record(event, instance), waker, out);
         })
         .await
     }

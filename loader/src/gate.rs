@@ -3,8 +3,7 @@
 //! # Invariants
 //!
 //! 1. A call counts itself in `in_flight` and then looks at `closed`; the end sets `closed` and then looks at `in_flight`;
-//!    both with a sequentially consistent fence between. So either the call sees that it is too late, or the end sees the
-//!    call.
+//!    all four sequentially consistent. So either the call sees that it is too late, or the end sees the call.
 //! 2. A call that leaves looks at `closed` the same way, and the end asks to be notified before it looks at `in_flight`. So
 //!    either the end sees that the call has left, or the call notifies it.
 //! 3. `in_flight` never reads less than the calls inside: each that entered is seen by invariant 1, and one that came too
@@ -14,7 +13,7 @@
 //!    and acquires.
 
 use crate::counter::Sharded;
-use crate::sync::{AtomicBool, Notify, Ordering, fence};
+use crate::sync::{AtomicBool, Notify, Ordering, fence_in_models};
 
 /// The gate of one instance.
 #[derive(Debug, Default)]
@@ -27,11 +26,10 @@ pub(crate) struct Gate {
 impl Gate {
     /// Whether the call may begin; if so, it owes a [`leave`](Self::leave), from any thread.
     pub(crate) fn enter(&self) -> bool {
-        self.in_flight.add(1);
-        // Invariant 1.
-        fence(Ordering::SeqCst);
-        // Invariant 4.
-        let open = !self.closed.load(Ordering::Acquire);
+        // Invariants 1 and 4.
+        self.in_flight.add_in_order(1);
+        fence_in_models();
+        let open = !self.closed.load(Ordering::SeqCst);
         if !open {
             self.leave();
         }
@@ -39,19 +37,19 @@ impl Gate {
     }
 
     pub(crate) fn leave(&self) {
-        self.in_flight.add(-1);
         // Invariant 2.
-        fence(Ordering::SeqCst);
-        if self.closed.load(Ordering::Relaxed) {
+        self.in_flight.add_in_order(-1);
+        fence_in_models();
+        if self.closed.load(Ordering::SeqCst) {
             self.idle.notify_waiters();
         }
     }
 
     /// From now on no call enters.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
         // Invariant 1.
-        fence(Ordering::SeqCst);
+        self.closed.store(true, Ordering::SeqCst);
+        fence_in_models();
     }
 
     /// Calls may enter again.

@@ -19,6 +19,7 @@ use crate::config::AuditDelivery;
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
 use crate::metrics::Ledger;
+use crate::per_thread::makes_calls;
 use crate::status::{EndedPlugin, SwapStatus, Zombie};
 
 /// How many ended generations are remembered.
@@ -228,6 +229,7 @@ impl Slot {
 
     /// Begins a call of the instance that serves now.
     pub(crate) fn enter(&self) -> Result<Entered, Closed> {
+        makes_calls();
         loop {
             let Some(instance) = self.current.load_full() else { return Err(Closed::Empty(self.reason())) };
             if let Some(entered) = instance.enter() {

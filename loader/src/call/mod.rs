@@ -13,10 +13,9 @@ mod options;
 mod outcome;
 mod waker;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,12 +26,12 @@ use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiExecutionMode, FfiR
 use mini_chat_plugin_abi::error::FfiError;
 use mini_chat_plugin_sdk::call::monotonic_ns;
 use mini_chat_plugin_sdk::convert::HeapBytes;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 pub use options::CallOptions;
 pub(crate) use outcome::{Failure, FromFailure, Subject};
 
-use crate::cancel::Link;
+use crate::cancel::Cancellation;
 use crate::housekeeping::{Sleep, after};
 use crate::instance::Live;
 use crate::metrics::Took;
@@ -73,172 +72,167 @@ pub(crate) struct Ended<R> {
     pub(crate) took: Took,
 }
 
-/// A token of the host with its link.
-pub(crate) type Cancellation = (CancellationToken, Arc<Link>);
-
-/// A call under way. `S` makes the crossing call.
-pub(crate) struct HostCall<L, R, S> {
-    // Dropped first: the crossing future goes while the instance is open (invariant 2).
-    state: State<R, S>,
-    terms: Terms,
-    cancellation: Option<Cancellation>,
-    took: Took,
-    live: L,
+/// One call: `start` makes the crossing call, when this is first polled. Dropped before its end, it takes the crossing
+/// future with it, so `live` is of an instance that is open as long as this exists (invariant 2).
+///
+/// What is answered at once goes the short way here: nothing large is moved, and nothing is kept for a second poll.
+pub(crate) async fn call<R, S>(live: &Live, terms: &Terms, cancellation: Option<Cancellation<'_>>, start: S) -> Ended<R>
+where
+    R: HeapBytes,
+    S: FnOnce(&FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
+{
+    let token = cancellation.as_ref().map_or(FfiToken::NONE, Cancellation::mirror);
+    let mut start = Some(start);
+    let began_ns = monotonic_ns();
+    let first = poll_fn(|cx| {
+        let start = start.take().expect("this is ready at its first poll");
+        Poll::Ready(begin(terms, token, began_ns, start, cx))
+    });
+    match first.await {
+        FfiCall::Ready(reply) => Ended { answer: answered(live, reply), took: Took { began_ns, at_once: true } },
+        FfiCall::Pending(future) => {
+            // The time that its first poll took is the plugin's.
+            let left = Duration::from_nanos(deadline_ns(terms, began_ns).saturating_sub(monotonic_ns()));
+            let waiting = Waiting {
+                future,
+                deadline: live.housekeeping().sleep_until(after(left)),
+                cancelled: cancellation.as_ref().map(|call| Box::pin(call.token().clone().cancelled_owned())),
+                grace: None,
+                // Its start has polled it once.
+                polled: true,
+            };
+            let answer = Pending { waiting: Some(Box::new(waiting)), live, terms }.await;
+            // The mirror is there as long as the crossing future.
+            drop(cancellation);
+            Ended { answer, took: Took { began_ns, at_once: false } }
+        }
+    }
 }
 
-enum State<R, S> {
-    New(S),
-    Pending(Box<Pending<R>>),
-    Done,
+fn deadline_ns(terms: &Terms, began_ns: u64) -> u64 {
+    began_ns.saturating_add(u64::try_from(terms.deadline.as_nanos()).unwrap_or(u64::MAX))
 }
 
-struct Pending<R> {
+/// Makes the crossing call.
+fn begin<R>(
+    terms: &Terms,
+    token: FfiToken,
+    began_ns: u64,
+    start: impl FnOnce(&FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
+    cx: &mut Context<'_>,
+) -> FfiCall<R> {
+    let mut out = MaybeUninit::uninit();
+    CallOptions::with_current(|options| {
+        let context = FfiCallContext {
+            deadline_ns: deadline_ns(terms, began_ns),
+            call_id: next_call_id(),
+            attempt: options.map_or(0, |options| options.attempt),
+            mode: match options {
+                Some(options) if options.isolated => FfiExecutionMode::ISOLATED,
+                _ => terms.mode,
+            },
+            idempotency_key: FfiStr::new(options.map_or("", |options| &options.idempotency_key)),
+            traceparent: FfiStr::new(options.map_or("", |options| &options.traceparent)),
+            token,
+            extensions: std::ptr::null(),
+        };
+        let _poll = watchdog::begin(terms.watch);
+        waker::guarded(cx, |cx| cx.with_ffi_context(|waker| start(&context, waker, &mut out)));
+    });
+    // SAFETY: invariant 1.
+    unsafe { out.assume_init() }
+}
+
+/// A reply that has come: its buffers are the host's now.
+fn answered<R: HeapBytes>(live: &Live, reply: FfiReply<R>) -> Result<R, Fault> {
+    if let Some(account) = live.account() {
+        account.moved_out(match &reply {
+            RResult::ROk(record) => record.heap_bytes(),
+            RResult::RErr(error) => error.heap_bytes(),
+        });
+    }
+    reply.into_result().map_err(Fault::Ffi)
+}
+
+/// A call that was not answered at once.
+struct Pending<'a, R> {
+    /// None once it has ended.
+    waiting: Option<Box<Waiting<R>>>,
+    live: &'a Live,
+    terms: &'a Terms,
+}
+
+struct Waiting<R> {
     future: FfiFuture<FfiReply<R>>,
     deadline: Sleep,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     grace: Option<Sleep>,
+    /// The crossing future was polled already, for the poll that is to come.
+    polled: bool,
 }
 
 // Nothing in it is pinned in place: what is polled is boxed or crosses as a pointer.
-impl<L, R, S> Unpin for HostCall<L, R, S> {}
+impl<R> Unpin for Pending<'_, R> {}
 
-impl<L, R, S> HostCall<L, R, S>
-where
-    L: AsRef<Live>,
-    R: HeapBytes,
-    S: FnOnce(&L, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
-{
-    pub(crate) fn new(live: L, terms: Terms, cancellation: Option<Cancellation>, start: S) -> Self {
-        Self { state: State::New(start), terms, cancellation, took: Took::default(), live }
-    }
-
-    /// Makes the crossing call; with when its deadline is.
-    fn start(&mut self, start: S, cx: &mut Context<'_>) -> (FfiCall<R>, u64) {
-        let token = self.cancellation.as_ref().map_or(FfiToken::NONE, |(_, link)| link.mirror().token());
-        let limit = u64::try_from(self.terms.deadline.as_nanos()).unwrap_or(u64::MAX);
-        let began_ns = monotonic_ns();
-        self.took = Took { began_ns, at_once: true };
-        let deadline_ns = began_ns.saturating_add(limit);
-        let mut out = MaybeUninit::uninit();
-        CallOptions::with_current(|options| {
-            let context = FfiCallContext {
-                deadline_ns,
-                call_id: next_call_id(),
-                attempt: options.map_or(0, |options| options.attempt),
-                mode: match options {
-                    Some(options) if options.isolated => FfiExecutionMode::ISOLATED,
-                    _ => self.terms.mode,
-                },
-                idempotency_key: FfiStr::new(options.map_or("", |options| &options.idempotency_key)),
-                traceparent: FfiStr::new(options.map_or("", |options| &options.traceparent)),
-                token,
-                extensions: std::ptr::null(),
-            };
-            let _poll = watchdog::begin(self.terms.watch);
-            waker::guarded(cx, |cx| cx.with_ffi_context(|waker| start(&self.live, &context, waker, &mut out)));
-        });
-        // SAFETY: invariant 1.
-        (unsafe { out.assume_init() }, deadline_ns)
-    }
-
-    fn poll_pending(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
-        let polled = {
-            let _poll = watchdog::begin(self.terms.watch);
-            waker::guarded(cx, |cx| Pin::new(&mut pending.future).poll(cx))
-        };
-        let Poll::Ready(reply) = polled else { return self.wait(pending, cx) };
-        // Its drop is the plugin's code: the state's drop is watched.
-        self.state = State::Pending(pending);
-        self.let_go();
-        self.finish(reply)
-    }
-
-    fn finish(&self, reply: FfiReply<R>) -> Poll<Result<R, Fault>> {
-        if let Some(account) = self.live.as_ref().account() {
-            account.moved_out(match &reply {
-                RResult::ROk(record) => record.heap_bytes(),
-                RResult::RErr(error) => error.heap_bytes(),
-            });
-        }
-        Poll::Ready(reply.into_result().map_err(Fault::Ffi))
-    }
-}
-
-impl<L, R, S> Future for HostCall<L, R, S>
-where
-    L: AsRef<Live>,
-    R: HeapBytes,
-    S: FnOnce(&L, &FfiCallContext<'_>, &mut FfiContext<'_>, &mut MaybeUninit<FfiCall<R>>),
-{
-    type Output = Ended<R>;
+impl<R: HeapBytes> Future for Pending<'_, R> {
+    type Output = Result<R, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let answer = match std::mem::replace(&mut this.state, State::Done) {
-            State::New(start) => match this.start(start, cx) {
-                (FfiCall::Ready(reply), _) => this.finish(reply),
-                (FfiCall::Pending(future), deadline_ns) => {
-                    this.took.at_once = false;
-                    // The time that its first poll took is the plugin's.
-                    let left = Duration::from_nanos(deadline_ns.saturating_sub(monotonic_ns()));
-                    let deadline = this.live.as_ref().housekeeping().sleep_until(after(left));
-                    let cancelled =
-                        this.cancellation.as_ref().map(|(token, _)| Box::pin(token.clone().cancelled_owned()));
-                    // Its start has polled it once.
-                    this.wait(Box::new(Pending { future, deadline, cancelled, grace: None }), cx)
-                }
-            },
-            State::Pending(pending) => this.poll_pending(pending, cx),
-            State::Done => panic!("a call was polled after it had answered"),
-        };
-        answer.map(|answer| Ended { answer, took: this.took })
+        let Self { waiting, live, terms } = &mut *self;
+        let now = waiting.as_mut().expect("a call is not polled after it has answered");
+        if !std::mem::take(&mut now.polled) {
+            let polled = {
+                let _poll = watchdog::begin(terms.watch);
+                waker::guarded(cx, |cx| Pin::new(&mut now.future).poll(cx))
+            };
+            if let Poll::Ready(reply) = polled {
+                // Its drop is the plugin's code: it is watched.
+                self.let_go();
+                return Poll::Ready(answered(self.live, reply));
+            }
+        }
+        let Some(fault) = now.reason_to_stop(live, terms, cx) else { return Poll::Pending };
+        self.let_go();
+        Poll::Ready(Err(fault))
     }
 }
 
-impl<L: AsRef<Live>, R, S> HostCall<L, R, S> {
+impl<R> Waiting<R> {
     /// The plugin has no answer yet: is there a reason to stop waiting?
-    fn wait(&mut self, mut pending: Box<Pending<R>>, cx: &mut Context<'_>) -> Poll<Result<R, Fault>> {
-        let live = self.live.as_ref();
+    fn reason_to_stop(&mut self, live: &Live, terms: &Terms, cx: &mut Context<'_>) -> Option<Fault> {
         let mut reason = None;
-        if Pin::new(&mut pending.deadline).poll(cx).is_ready() {
-            reason = Some(Fault::Deadline(self.terms.deadline));
-        } else if self.terms.stops && live.given_up() {
+        if Pin::new(&mut self.deadline).poll(cx).is_ready() {
+            reason = Some(Fault::Deadline(terms.deadline));
+        } else if terms.stops && live.given_up() {
             // After the deadline's timer is registered: giving up wakes the timers.
             reason = Some(Fault::Gone);
         }
-        if let Some(cancelled) = &mut pending.cancelled
+        if let Some(cancelled) = &mut self.cancelled
             && cancelled.as_mut().poll(cx).is_ready()
         {
-            pending.cancelled = None;
-            pending.grace = Some(live.housekeeping().sleep_until(after(self.terms.grace)));
+            self.cancelled = None;
+            self.grace = Some(live.housekeeping().sleep_until(after(terms.grace)));
         }
-        if let Some(grace) = &mut pending.grace
+        if let Some(grace) = &mut self.grace
             && Pin::new(grace).poll(cx).is_ready()
         {
-            reason = reason.or(Some(Fault::Cancelled(self.terms.grace)));
+            reason = reason.or(Some(Fault::Cancelled(terms.grace)));
         }
-        self.state = State::Pending(pending);
-        match reason {
-            Some(fault) => {
-                self.let_go();
-                Poll::Ready(Err(fault))
-            }
-            None => Poll::Pending,
-        }
+        reason
     }
 }
 
-impl<L, R, S> HostCall<L, R, S> {
+impl<R> Pending<'_, R> {
     /// Drops the crossing future, if there is one: the plugin's code runs, so the watchdog looks.
     fn let_go(&mut self) {
-        if let State::Pending(pending) = std::mem::replace(&mut self.state, State::Done) {
+        if let Some(waiting) = self.waiting.take() {
             let _poll = watchdog::begin(self.terms.watch);
-            drop(pending);
+            drop(waiting);
         }
     }
 }
 
-impl<L, R, S> Drop for HostCall<L, R, S> {
+impl<R> Drop for Pending<'_, R> {
     fn drop(&mut self) {
         self.let_go();
     }

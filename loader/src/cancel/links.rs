@@ -53,6 +53,11 @@ impl<M: Wake + Send + Sync + 'static> Link<M> {
         Self { host, mirror, _waiting: Mutex::new(pending) }
     }
 
+    /// The host's token.
+    pub(crate) fn host(&self) -> &CancellationToken {
+        &self.host
+    }
+
     pub(crate) fn mirror(&self) -> &M {
         &self.mirror
     }

@@ -28,6 +28,7 @@ use std::time::SystemTime;
 use mini_chat_plugin_abi::call::FfiExecutionMode;
 use mini_chat_plugin_abi::instance::FfiInstance;
 use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use end::Ended;
 pub(crate) use handover::Handover;
@@ -35,8 +36,8 @@ pub(crate) use live::Live;
 pub(crate) use opened::{OpenedInstance, Settings};
 pub(crate) use trial::{Class, Shares, Trial};
 
-use crate::call::{Cancellation, Terms};
-use crate::cancel::Bridge;
+use crate::call::Terms;
+use crate::cancel::{Bridge, Cancellation, Recent};
 use crate::config::ExecutionMode;
 use crate::counter::Sharded;
 use crate::events::{Events, HostEvent};
@@ -55,6 +56,8 @@ pub(crate) struct Instance {
     pub(crate) image: OpenedImage,
     pub(crate) settings: Settings,
     pub(crate) since: SystemTime,
+    // Dropped before the bridge, whose links it keeps.
+    recent: Recent,
     pub(crate) bridge: Bridge,
     pub(crate) tally: Arc<Tally>,
     pub(crate) failures: Sharded,
@@ -113,6 +116,10 @@ impl Instance {
     /// As configured, else as the plugin says.
     pub(crate) fn priority(&self) -> i16 {
         self.settings.priority.unwrap_or(self.image.descriptor.priority)
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
     }
 
     pub(crate) fn raw(&self) -> FfiInstance {
@@ -196,9 +203,8 @@ impl Instance {
     }
 
     /// A token of the caller's with its link.
-    pub(crate) fn cancellation(&self, token: tokio_util::sync::CancellationToken) -> Cancellation {
-        let link = self.bridge.link(&token);
-        (token, link)
+    pub(crate) fn cancellation(&self, token: CancellationToken) -> Cancellation<'_> {
+        Cancellation::new(&self.bridge, &self.recent, token)
     }
 
     pub(crate) fn serves(&self, kind: Kind) -> bool {
@@ -227,12 +233,6 @@ impl Instance {
 impl Entered {
     pub(crate) fn instance(&self) -> &Arc<Instance> {
         &self.instance
-    }
-}
-
-impl AsRef<Live> for Entered {
-    fn as_ref(&self) -> &Live {
-        &self.instance.live
     }
 }
 

@@ -18,8 +18,8 @@ use super::handover::Handover;
 use super::live::{Live, Unclaimed};
 use super::refusal::create_error;
 use super::trial::{Failures, OnTrial};
-use crate::call::{Fault, HostCall, Terms};
-use crate::cancel::Bridge;
+use crate::call::{self, Fault, Terms};
+use crate::cancel::{Bridge, Recent};
 use crate::config::{ConfigTable, ExecutionMode, Limits, ResolvedConfig};
 use crate::counter::Sharded;
 use crate::error::{CreateError, Stage};
@@ -131,6 +131,7 @@ impl OpenedInstance {
         Ok(Instance {
             policy: option(image.module.model_policy()),
             audit: option(image.module.audit()),
+            recent: Recent::default(),
             bridge: Bridge::to(image.module, live.raw),
             live,
             image,
@@ -159,18 +160,17 @@ type Step<R> = extern "C" fn(FfiInstance, &FfiCallContext<'_>, &mut FfiContext<'
 
 /// One step of the author's code in an instance's life, run by `function`: isolated, within its limit.
 pub(super) async fn step<R: HeapBytes>(
-    live: &Arc<Live>,
+    live: &Live,
     stage: Stage,
     limit: Duration,
     config: &ConfigTable,
     function: Step<R>,
 ) -> Result<R, CreateError> {
     let terms = Terms { deadline: limit, grace: limit, mode: FfiExecutionMode::ISOLATED, watch: 0, stops: false };
-    let raw = live.raw;
-    let call = HostCall::<_, R, _>::new(Arc::clone(live), terms, None, move |_, context, waker, out| {
-        function(raw, context, waker, out);
-    });
-    call.await.answer.map_err(|fault| match fault {
+    let start = |context: &FfiCallContext<'_>, waker: &mut FfiContext<'_>, out: &mut MaybeUninit<FfiCall<R>>| {
+        function(live.raw, context, waker, out);
+    };
+    call::call(live, &terms, None, start).await.answer.map_err(|fault| match fault {
         Fault::Ffi(error) => create_error(error, &live.name, stage, config, None),
         // A step has no token and is not given up: it ends by itself or by its deadline.
         Fault::Deadline(_) | Fault::Cancelled(_) | Fault::Gone => {

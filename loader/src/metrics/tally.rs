@@ -10,7 +10,7 @@ use mini_chat_plugin_sdk::call::monotonic_ns;
 
 use super::names::DURATION_BUCKETS;
 use crate::method::Method;
-use crate::per_thread::{SHARDS, shard};
+use crate::per_thread::{SHARDS, is_own, shard};
 
 /// Calls answered at once of which each is measured.
 pub(super) const EXACT: u64 = 1024;
@@ -82,10 +82,21 @@ struct Row {
 }
 
 impl Row {
-    fn measure(&self, nanos: u64, weight: u64) {
+    fn measure(&self, nanos: u64, weight: u64, own: bool) {
         let bucket = &self.buckets[bucket(nanos)];
-        bucket.count.fetch_add(weight, Ordering::Relaxed);
-        bucket.nanos.fetch_add(nanos.saturating_mul(weight), Ordering::Relaxed);
+        add(&bucket.count, weight, own);
+        add(&bucket.nanos, nanos.saturating_mul(weight), own);
+    }
+}
+
+/// Adds, and gives what was there before. `own`: nobody else writes it.
+fn add(counter: &AtomicU64, value: u64, own: bool) -> u64 {
+    if own {
+        let before = counter.load(Ordering::Relaxed);
+        counter.store(before.wrapping_add(value), Ordering::Relaxed);
+        before
+    } else {
+        counter.fetch_add(value, Ordering::Relaxed)
     }
 }
 
@@ -125,31 +136,34 @@ impl Default for Tally {
 }
 
 impl Tally {
-    fn row(&self, method: Method) -> &Row {
-        &self.shards[shard()].0[method as usize]
+    /// The row of this thread's share, and whether nobody else writes it.
+    fn row(&self, method: Method) -> (&Row, bool) {
+        let shard = shard();
+        (&self.shards[shard].0[method as usize], is_own(shard))
     }
 
     /// A call has ended just now.
     pub(crate) fn count(&self, method: Method, outcome: Outcome, took: Took) {
-        let row = self.row(method);
+        let (row, own) = self.row(method);
         let weight = if outcome == Outcome::Ok && took.at_once {
             // By its own number, so that calls which alternate are not all passed over.
-            let before = row.at_once.fetch_add(1, Ordering::Relaxed);
+            let before = add(&row.at_once, 1, own);
             match before {
                 0..EXACT => 1,
                 _ if before.is_multiple_of(SAMPLED) => SAMPLED,
                 _ => return,
             }
         } else {
-            row.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+            add(&row.outcomes[outcome as usize], 1, own);
             1
         };
-        row.measure(monotonic_ns().saturating_sub(took.began_ns), weight);
+        row.measure(monotonic_ns().saturating_sub(took.began_ns), weight, own);
     }
 
     /// A call was dropped by its caller: how long it would have taken nobody knows.
     pub(crate) fn count_dropped(&self, method: Method) {
-        self.row(method).outcomes[Outcome::Dropped as usize].fetch_add(1, Ordering::Relaxed);
+        let (row, own) = self.row(method);
+        add(&row.outcomes[Outcome::Dropped as usize], 1, own);
     }
 
     /// The shutdown hook panicked.

@@ -81,41 +81,43 @@ unsafe fn start<'p, O: IntoReply>(
 ) {
     let _entered = core.handle().enter();
     let info = CallInfo::of(context);
-    let made = guard::catch(|| {
-        let isolated = understood(context, O::FAULT)?;
-        Ok((isolated, info.scope(|| make(isolated))?))
+    // Outside of the guard, so that a panic drops neither: a second panic, of that drop, would abort.
+    let (mut future, mut output) = (None, None);
+    let begun = guard::catch(|| {
+        info.scope(|| {
+            let isolated = understood(context, O::FAULT)?;
+            let made = future.insert(ManuallyDrop::new(make(isolated)?));
+            if !isolated && let Poll::Ready(value) = waker.with_context(|cx| made.as_mut().poll(cx)) {
+                output = Some(value);
+                if let Some(mut made) = future.take() {
+                    // SAFETY: it is not used again. Should its drop panic: the answer is there.
+                    unsafe { ManuallyDrop::drop(&mut made) };
+                }
+            }
+            Ok(isolated)
+        })
     });
-    let (isolated, future) = match made {
-        Ok(Ok(made)) => made,
-        Ok(Err(error)) => {
-            out.write(FfiCall::Ready(FfiReply::RErr(error)));
+    if let Some(output) = output {
+        out.write(FfiCall::Ready(output.into_reply()));
+        return;
+    }
+    let failed = |error| FfiCall::Ready(FfiReply::RErr(error));
+    let (isolated, future) = match (begun, future) {
+        (Ok(Ok(isolated)), Some(future)) => (isolated, future),
+        (Ok(Ok(_)), None) => unreachable!("a future that was polled to its end has left its output"),
+        (Ok(Err(error)), _) => {
+            out.write(failed(error));
             return;
         }
-        Err(caught) => {
-            out.write(FfiCall::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))));
+        (Err(caught), future) => {
+            if let Some(mut future) = future {
+                // SAFETY: it is not used again.
+                let _ = guard::catch(|| info.scope(|| unsafe { ManuallyDrop::drop(&mut future) }));
+            }
+            out.write(failed(caught.into_ffi(O::FAULT)));
             return;
         }
     };
-    // Dropped under a guard of its own, never while a panic of its poll unwinds: a second panic would abort.
-    let mut future = ManuallyDrop::new(future);
-    if !isolated {
-        let polled = guard::catch(|| info.scope(|| waker.with_context(|cx| future.as_mut().poll(cx))));
-        if !matches!(polled, Ok(Poll::Pending)) {
-            // SAFETY: it is not used again.
-            let _ = guard::catch(|| unsafe { ManuallyDrop::drop(&mut future) });
-        }
-        match polled {
-            Ok(Poll::Pending) => {}
-            Ok(Poll::Ready(output)) => {
-                out.write(FfiCall::Ready(output.into_reply()));
-                return;
-            }
-            Err(caught) => {
-                out.write(FfiCall::Ready(FfiReply::RErr(caught.into_ffi(O::FAULT))));
-                return;
-            }
-        }
-    }
     let instance = share();
     core.live.fetch_add(1, Ordering::Relaxed);
     // SAFETY: invariant 1: the Body keeps what the future borrows from alive (contract of this function), and drops the

@@ -8,10 +8,12 @@
 #![cfg(test)]
 
 #[path = "../../../loader/src/counter.rs"]
+#[allow(dead_code, reason = "the gate needs a part of it")]
 mod counter;
 #[path = "../../../loader/src/gate.rs"]
 mod gate;
 #[path = "../../../loader/src/cancel/links.rs"]
+#[allow(dead_code, reason = "the models look at a part of it")]
 mod links;
 mod notify;
 mod per_thread;

@@ -5,10 +5,15 @@ use std::ops::{Deref, DerefMut};
 pub(crate) use std::sync::PoisonError;
 
 pub(crate) use loom::sync::Arc;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 pub(crate) use crate::notify::Notify;
 pub(crate) use crate::token::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// See the loader's.
+pub(crate) fn fence_in_models() {
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
 
 loom::thread_local! {
     static HELD: Cell<u32> = Cell::new(0);

@@ -1,0 +1,115 @@
+//! What `./scripts/bench` runs: `bench --library FILE --output FILE [--short] [FILTER]`, or, for a profiler,
+//! `bench --library FILE --repeat WAY CALLS CASE`, which makes the calls of one case in one way.
+//!
+//! Each part of the run ([`sections::ALL`]) is a process of its own, which writes its rows as JSON. What is measured in turns
+//! with what: [`bench::contest`].
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use bench::contest::{Effort, Row};
+use bench::sections::{self, Part};
+use bench::table;
+use criterion::Criterion;
+
+struct Options {
+    library: PathBuf,
+    output: PathBuf,
+    short: bool,
+    /// Criterion's: cases whose names contain it.
+    filter: Option<String>,
+    /// This process is to run one part.
+    part: Option<String>,
+    /// For a profiler: a way, and how often.
+    repeat: Option<(String, u64)>,
+}
+
+fn options() -> Option<Options> {
+    let mut options = Options {
+        library: PathBuf::new(),
+        output: PathBuf::new(),
+        short: false,
+        filter: None,
+        part: None,
+        repeat: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--short" => options.short = true,
+            "--library" => options.library = arguments.next()?.into(),
+            "--output" => options.output = arguments.next()?.into(),
+            "--part" => options.part = Some(arguments.next()?),
+            "--repeat" => options.repeat = Some((arguments.next()?, arguments.next()?.parse().ok()?)),
+            other if !other.starts_with('-') && options.filter.is_none() => options.filter = Some(argument),
+            _ => return None,
+        }
+    }
+    let given = options.library.is_file() && (options.output.file_name().is_some() || options.repeat.is_some());
+    given.then_some(options)
+}
+
+fn main() -> ExitCode {
+    // A check process of the loader's is this program, too.
+    mini_chat_plugin_loader::preflight_child();
+    let Some(options) = options() else {
+        eprintln!("usage: bench --library FILE --output FILE [--short] [FILTER]");
+        return ExitCode::from(2);
+    };
+    if let Some((way, calls)) = &options.repeat {
+        let case = options.filter.as_deref().unwrap_or_default();
+        let Some(took) = sections::repeat(&options.library, case, way, *calls) else {
+            eprintln!("there is no case {case}, or no way {way}");
+            return ExitCode::from(2);
+        };
+        println!("{:.1} ns per call", took.as_nanos() as f64 / *calls as f64);
+        return ExitCode::SUCCESS;
+    }
+    match &options.part {
+        Some(part) => run_part(part, &options),
+        None => run_all(&options),
+    }
+}
+
+fn run_part(name: &str, options: &Options) -> ExitCode {
+    let Some((name, part)) = sections::ALL.into_iter().find(|(known, _)| *known == name) else {
+        eprintln!("there is no part {name}");
+        return ExitCode::from(2);
+    };
+    let mut criterion = Criterion::default().without_plots();
+    if let Some(filter) = &options.filter {
+        criterion = criterion.with_filter(filter);
+    }
+    let effort = if options.short { Effort::SHORT } else { Effort::FULL };
+    let mut state = Part { name, library: &options.library, effort, criterion, rows: Vec::new() };
+    part(&mut state);
+    write(&options.output, &state.rows);
+    ExitCode::SUCCESS
+}
+
+fn run_all(options: &Options) -> ExitCode {
+    let program = std::env::current_exe().expect("this program has a path");
+    let mut rows: Vec<Row> = Vec::new();
+    for (part, _) in sections::ALL {
+        let output = options.output.with_extension(format!("{}.json", part.replace(' ', "-")));
+        let mut command = Command::new(&program);
+        command.arg("--library").arg(&options.library).arg("--output").arg(&output).args(["--part", part]);
+        command.args(options.short.then_some("--short")).args(&options.filter);
+        let status = command.status().expect("this program runs");
+        if !status.success() {
+            eprintln!("the part {part} failed: {status}");
+            return ExitCode::FAILURE;
+        }
+        let text = std::fs::read_to_string(&output).expect("it has written its rows");
+        rows.extend(serde_json::from_str::<Vec<Row>>(&text).expect("they are rows"));
+        let _ = std::fs::remove_file(output);
+    }
+    write(&options.output, &rows);
+    print!("{}", table::of(&rows));
+    ExitCode::SUCCESS
+}
+
+fn write(path: &std::path::Path, rows: &[Row]) {
+    let text = serde_json::to_string_pretty(rows).expect("rows are JSON");
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}

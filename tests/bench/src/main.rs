@@ -1,8 +1,8 @@
-//! What `./scripts/bench` runs: `bench --library FILE --output FILE [--short] [FILTER]`, or, for a profiler,
+//! What `./scripts/bench` runs: `bench --library FILE --output FILE [--with FILE] [--short] [FILTER]`, or, for a profiler,
 //! `bench --library FILE --repeat WAY CALLS CASE`, which makes the calls of one case in one way.
 //!
 //! Each part of the run ([`sections::ALL`]) is a process of its own, which writes its rows as JSON. What is measured in turns
-//! with what: [`bench::contest`].
+//! with what: [`bench::contest`]. `--with FILE` adds the rows of another program to those of the parts.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -22,6 +22,8 @@ struct Options {
     part: Option<String>,
     /// For a profiler: a way, and how often.
     repeat: Option<(String, u64)>,
+    /// Rows that were measured by another program.
+    with: Option<PathBuf>,
 }
 
 fn options() -> Option<Options> {
@@ -32,6 +34,7 @@ fn options() -> Option<Options> {
         filter: None,
         part: None,
         repeat: None,
+        with: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -39,6 +42,7 @@ fn options() -> Option<Options> {
             "--short" => options.short = true,
             "--library" => options.library = arguments.next()?.into(),
             "--output" => options.output = arguments.next()?.into(),
+            "--with" => options.with = Some(arguments.next()?.into()),
             "--part" => options.part = Some(arguments.next()?),
             "--repeat" => options.repeat = Some((arguments.next()?, arguments.next()?.parse().ok()?)),
             other if !other.starts_with('-') && options.filter.is_none() => options.filter = Some(argument),
@@ -53,7 +57,7 @@ fn main() -> ExitCode {
     // A check process of the loader's is this program, too.
     mini_chat_plugin_loader::preflight_child();
     let Some(options) = options() else {
-        eprintln!("usage: bench --library FILE --output FILE [--short] [FILTER]");
+        eprintln!("usage: bench --library FILE --output FILE [--with FILE] [--short] [FILTER]");
         return ExitCode::from(2);
     };
     if let Some((way, calls)) = &options.repeat {
@@ -100,13 +104,18 @@ fn run_all(options: &Options) -> ExitCode {
             eprintln!("the part {part} failed: {status}");
             return ExitCode::FAILURE;
         }
-        let text = std::fs::read_to_string(&output).expect("it has written its rows");
-        rows.extend(serde_json::from_str::<Vec<Row>>(&text).expect("they are rows"));
+        rows.extend(read(&output));
         let _ = std::fs::remove_file(output);
     }
+    rows.extend(options.with.iter().flat_map(|file| read(file)));
     write(&options.output, &rows);
     print!("{}", table::of(&rows));
     ExitCode::SUCCESS
+}
+
+fn read(path: &std::path::Path) -> Vec<Row> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn write(path: &std::path::Path, rows: &[Row]) {

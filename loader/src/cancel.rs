@@ -5,7 +5,8 @@
 //! A mirror is a child of the instance's lifetime token, so it hears retirement also when its link is gone.
 //!
 //! A link is an owned `cancelled` future of the host's token, polled once with a waker that cancels the mirror: no task.
-//! Links that no pending call uses are kept, the least recently used of more than [`KEPT_LINKS`] are dropped and counted.
+//! Links that no pending call uses are kept; of more than [`KEPT_LINKS`] those that were looked up longest ago are dropped and
+//! counted, but none that is the last one of a thread's share (`recent.rs`).
 //!
 //! # Invariants
 //!

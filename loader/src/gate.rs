@@ -13,7 +13,7 @@
 //!    and acquires.
 
 use crate::counter::Sharded;
-use crate::sync::{AtomicBool, Notify, Ordering, fence_in_models};
+use crate::sync::{AtomicBool, Notify, Ordering};
 
 /// The gate of one instance.
 #[derive(Debug, Default)]
@@ -28,7 +28,6 @@ impl Gate {
     pub(crate) fn enter(&self) -> bool {
         // Invariants 1 and 4.
         self.in_flight.add_in_order(1);
-        fence_in_models();
         let open = !self.closed.load(Ordering::SeqCst);
         if !open {
             self.leave();
@@ -39,7 +38,6 @@ impl Gate {
     pub(crate) fn leave(&self) {
         // Invariant 2.
         self.in_flight.add_in_order(-1);
-        fence_in_models();
         if self.closed.load(Ordering::SeqCst) {
             self.idle.notify_waiters();
         }
@@ -49,7 +47,6 @@ impl Gate {
     pub(crate) fn close(&self) {
         // Invariant 1.
         self.closed.store(true, Ordering::SeqCst);
-        fence_in_models();
     }
 
     /// Calls may enter again.

@@ -8,7 +8,3 @@ pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use tokio::sync::Notify;
 pub(crate) use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-
-/// Where sequentially consistent accesses stand on both sides: loom takes them for acquiring and releasing ones, and knows
-/// sequential consistency of fences only. Outside of the models the accesses are enough, and a fence is what they cost again.
-pub(crate) fn fence_in_models() {}

@@ -5,14 +5,67 @@ use std::ops::{Deref, DerefMut};
 pub(crate) use std::sync::PoisonError;
 
 pub(crate) use loom::sync::Arc;
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use crate::notify::Notify;
 pub(crate) use crate::token::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// See the loader's.
-pub(crate) fn fence_in_models() {
-    loom::sync::atomic::fence(Ordering::SeqCst);
+loom::thread_local! {
+    /// A sequentially consistent store of this thread, with no fence since.
+    static WROTE: Cell<bool> = Cell::new(false);
+}
+
+/// Loom takes sequentially consistent accesses for acquiring and releasing ones, and knows sequential consistency of fences
+/// only. What the gate needs of it is that a store and a load after it keep their order: here is the fence that does so, if
+/// both ask for it. If either asks for less, there is none, and the models fail.
+fn wrote(order: Ordering) {
+    if order == Ordering::SeqCst {
+        WROTE.with(|wrote| wrote.set(true));
+    }
+}
+
+/// See [`wrote`].
+fn reads(order: Ordering) {
+    if order == Ordering::SeqCst && WROTE.with(|wrote| wrote.replace(false)) {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AtomicBool(loom::sync::atomic::AtomicBool);
+
+impl AtomicBool {
+    pub(crate) fn load(&self, order: Ordering) -> bool {
+        reads(order);
+        self.0.load(order)
+    }
+
+    pub(crate) fn store(&self, value: bool, order: Ordering) {
+        self.0.store(value, order);
+        wrote(order);
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AtomicI64(loom::sync::atomic::AtomicI64);
+
+impl AtomicI64 {
+    pub(crate) fn load(&self, order: Ordering) -> i64 {
+        reads(order);
+        self.0.load(order)
+    }
+
+    #[allow(dead_code, reason = "what has a shard for itself is not in the models")]
+    pub(crate) fn store(&self, value: i64, order: Ordering) {
+        self.0.store(value, order);
+        wrote(order);
+    }
+
+    pub(crate) fn fetch_add(&self, value: i64, order: Ordering) -> i64 {
+        let before = self.0.fetch_add(value, order);
+        wrote(order);
+        before
+    }
 }
 
 loom::thread_local! {

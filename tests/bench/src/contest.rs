@@ -20,12 +20,20 @@ pub struct Way<'a> {
     pub name: &'static str,
     /// Makes so many calls, and says how long they took; what is prepared for them does not count.
     pub run: Box<dyn Fn(u64) -> Duration + 'a>,
+    /// Whether single calls may be told apart, and their allocations counted: not if several threads make them.
+    pub singly: bool,
 }
 
 impl<'a> Way<'a> {
     /// A way of this name.
     pub fn new(name: &'static str, run: impl Fn(u64) -> Duration + 'a) -> Self {
-        Self { name, run: Box::new(run) }
+        Self { name, run: Box::new(run), singly: true }
+    }
+
+    /// The same, of calls on several threads.
+    #[must_use]
+    pub fn on_threads(self) -> Self {
+        Self { singly: false, ..self }
     }
 }
 
@@ -42,16 +50,17 @@ pub struct Row {
     pub baseline: Option<String>,
     /// Nanoseconds of a call: the median over the samples, of the mean of each.
     pub median_ns: f64,
-    /// Nanoseconds that 99 of 100 single calls do not reach, the two readings of the clock included.
-    pub p99_ns: f64,
+    /// Nanoseconds that 99 of 100 single calls do not reach, the two readings of the clock included; not of calls on several
+    /// threads.
+    pub p99_ns: Option<f64>,
     /// The median over the samples of the ratio to the baseline.
     pub ratio: Option<f64>,
     /// The first and the third quartile of these ratios; without a baseline those of the nanoseconds.
     pub spread: [f64; 2],
     /// The median over the samples of the nanoseconds more than the baseline.
     pub added_ns: Option<f64>,
-    /// Allocations of a call on its caller's thread.
-    pub allocations: f64,
+    /// Allocations of a call on its caller's thread; not of calls on several.
+    pub allocations: Option<f64>,
 }
 
 /// How long to measure.
@@ -59,7 +68,7 @@ pub struct Row {
 pub struct Effort {
     /// Samples of each way.
     pub samples: usize,
-    /// What the samples of the measured way are to take together.
+    /// What all samples of all ways are to take together.
     pub time: Duration,
     /// Single calls for the 99th percentile.
     pub singles: u64,
@@ -69,7 +78,7 @@ impl Effort {
     /// To see that it runs.
     pub const SHORT: Self = Self { samples: 10, time: Duration::from_millis(5), singles: 10 };
     /// For figures.
-    pub const FULL: Self = Self { samples: 60, time: Duration::from_millis(900), singles: 5_000 };
+    pub const FULL: Self = Self { samples: 60, time: Duration::from_millis(1500), singles: 5_000 };
 }
 
 /// Lets the ways take turns. The first one is the baseline; criterion keeps the second.
@@ -82,9 +91,14 @@ pub fn contest(criterion: &mut Criterion, effort: Effort, (section, case): (&str
     group.bench_function(ways[ways.len().min(2) - 1].name, |bencher| {
         bencher.iter_custom(|calls| {
             let mut turn = samples.lock().expect("no sample panicked");
-            let first = turn.len() % ways.len();
+            let first = turn.len() / 2 % ways.len();
+            let mut order: Vec<_> = (first..ways.len()).chain(0..first).collect();
+            if turn.len() % 2 == 1 {
+                // So that none comes after the same other one each time.
+                order.reverse();
+            }
             let mut times = vec![Duration::ZERO; ways.len()];
-            for way in (first..ways.len()).chain(0..first) {
+            for way in order {
                 times[way] = (ways[way].run)(calls);
             }
             turn.push(times.iter().map(|time| time.as_nanos() as f64 / calls as f64).collect());
@@ -103,7 +117,7 @@ pub fn contest(criterion: &mut Criterion, effort: Effort, (section, case): (&str
 }
 
 fn row((section, case): (&str, &str), ways: &[Way<'_>], way: usize, samples: &[Vec<f64>], singles: u64) -> Row {
-    let run = &ways[way].run;
+    let Way { run, singly, .. } = &ways[way];
     let times = samples.iter().map(|sample| sample[way]);
     let ratios = samples.iter().map(|sample| sample[way] / sample[0]);
     let added = samples.iter().map(|sample| sample[way] - sample[0]);
@@ -115,11 +129,11 @@ fn row((section, case): (&str, &str), ways: &[Way<'_>], way: usize, samples: &[V
         way: ways[way].name.to_owned(),
         baseline: compared.then(|| ways[0].name.to_owned()),
         median_ns: median(times.collect()),
-        p99_ns: p99(singles, run),
+        p99_ns: singly.then(|| p99(singles, run)),
         ratio: compared.then(|| median(ratios.collect())),
         spread: [quantile(&spread_of, 0.25), quantile(&spread_of, 0.75)],
         added_ns: compared.then(|| median(added.collect())),
-        allocations: heap::allocations(|| _ = run(ALLOCATING)) as f64 / ALLOCATING as f64,
+        allocations: singly.then(|| heap::allocations(|| _ = run(ALLOCATING)) as f64 / ALLOCATING as f64),
     }
 }
 

@@ -80,7 +80,8 @@ fn run_part(name: &str, options: &Options) -> ExitCode {
         eprintln!("there is no part {name}");
         return ExitCode::from(2);
     };
-    let mut criterion = Criterion::default().without_plots();
+    let history = bench::history(&options.output, options.short);
+    let mut criterion = Criterion::default().without_plots().output_directory(&history);
     if let Some(filter) = &options.filter {
         criterion = criterion.with_filter(filter);
     }

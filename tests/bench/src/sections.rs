@@ -99,9 +99,18 @@ impl Part<'_> {
     }
 
     fn on(&mut self, executor: &Executor, host: &str, case: &Case, linked: &Plugin, loaded: &[(&'static str, Plugin)]) {
-        let mut ways = vec![Way::new("linked", |calls| executor.run(case, linked, calls))];
-        ways.extend(loaded.iter().map(|(name, plugin)| Way::new(name, |calls| executor.run(case, plugin, calls))));
-        self.contest(&format!("{}{host}", case.name), &ways);
+        let way = |name, plugin| {
+            let way = Way::new(name, move |calls| executor.run(case, plugin, calls));
+            // A task may go on on another worker.
+            if matches!(executor, Executor::Multi(_)) { way.on_threads() } else { way }
+        };
+        // Apart: a sample has as many calls as the slow way has time for.
+        let (isolated, others): (Vec<_>, Vec<_>) = loaded.iter().partition(|(name, _)| *name == "isolated");
+        for (what, loaded) in [("", others), (", isolated", isolated)] {
+            let ways = [("linked", linked)].into_iter().chain(loaded.iter().map(|(name, plugin)| (*name, plugin)));
+            let ways: Vec<_> = ways.map(|(name, plugin)| way(name, plugin)).collect();
+            self.contest(&format!("{}{host}{what}", case.name), &ways);
+        }
     }
 
     /// What isolates, against the least that isolating can cost: the linked plugin on another runtime.
@@ -126,7 +135,10 @@ impl Part<'_> {
             let run = |plugin: &Plugin, calls| {
                 if two { calls::two_callers(&case, plugin, calls) } else { executor.run(&case, plugin, calls) }
             };
-            let ways = [Way::new("linked", |calls| run(&linked, calls)), Way::new(name, |calls| run(loaded, calls))];
+            let ways = [
+                Way::new("linked", |calls| run(&linked, calls)).on_threads(),
+                Way::new(name, |calls| run(loaded, calls)).on_threads(),
+            ];
             self.contest(&format!("{}, {callers}", case.name), &ways);
         }
     }

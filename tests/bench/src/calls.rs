@@ -140,11 +140,7 @@ pub fn ready() -> Vec<Case> {
             plugin.policy.publish_usage(event, token.clone())
         }),
     ];
-    cases.extend(CATALOGUES.map(|models| {
-        case!(format!("get_policy_snapshot, {models} models"), |plugin, token| {
-            plugin.policy.get_policy_snapshot(USER, models, token.clone())
-        })
-    }));
+    cases.extend(CATALOGUES.into_iter().filter(|models| *models != LARGE).map(snapshot));
     cases.extend([0, 1, 16, 256].map(audit));
     macro_rules! small_events {
         ($($method:ident($event:ty): $file:literal,)*) => {
@@ -176,6 +172,21 @@ pub fn other() -> Vec<Case> {
         case!("cancelled while pending", |plugin, _token| cancelled(&plugin)),
         case!("dropped while pending", |plugin, token| dropped(&plugin, &token)),
     ]
+}
+
+/// A snapshot with so many models.
+fn snapshot(models: u64) -> Case {
+    case!(format!("get_policy_snapshot, {models} models"), |plugin, token| {
+        plugin.policy.get_policy_snapshot(USER, models, token.clone())
+    })
+}
+
+/// More models than fit into a poll of a millisecond.
+const LARGE: u64 = 1000;
+
+/// What holds its thread so long that an adaptive plugin is isolated for it.
+pub fn large() -> Case {
+    snapshot(LARGE)
 }
 
 /// An audit event with so many KiB of text.

@@ -39,6 +39,8 @@ fn bare(part: &mut Part<'_>) {
     let modes: Vec<_> = MODES.iter().map(|(name, _)| (*name, loaded(&host, name))).collect();
     part.calls(&modes);
     part.two_callers(&modes[0]);
+    // After the others: from then on, what is adaptive may be isolated.
+    part.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &modes);
     part.fan_outs(ExecutionMode::Inline);
     end(host);
 }
@@ -51,13 +53,15 @@ fn as_shipped(part: &mut Part<'_>) {
     let modes = ["adaptive", "isolated"].map(|name| (name, loaded(&host, name)));
     part.calls(&modes);
     part.two_callers(&modes[0]);
+    // After the others: from then on, what is adaptive may be isolated.
+    part.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &modes);
     part.fan_outs(ExecutionMode::Adaptive);
     end(host);
 }
 
 /// For a profiler: calls of one case, found by a part of its name, `linked` or in one of the modes.
 pub fn repeat(library: &Path, case: &str, way: &str, calls: u64) -> Option<Duration> {
-    let cases = calls::ready().into_iter().chain(calls::other());
+    let cases = calls::ready().into_iter().chain(calls::other()).chain([calls::large()]);
     let case = cases.into_iter().find(|known| known.name.contains(case))?;
     let executor = Executor::current();
     if way == "linked" {

@@ -1,7 +1,8 @@
 //! From a file, or a linked plugin, to an instance that can serve: the steps in order, each within its limit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mini_chat_plugin_abi::instance::FfiPurpose;
 use mini_chat_plugin_sdk::InProcessPlugin;
@@ -64,9 +65,7 @@ impl Starter {
         entry: &PluginEntry,
         read: impl FnOnce() -> Result<VerifiedImage, LoadError> + Send + 'static,
     ) -> Result<Source, PluginFailure> {
-        // Its thread may not have begun: one that starts while a library hangs waits for the linker.
-        let read = self.within(path.clone(), entry, housekeeping::run("mini-chat-read", read)).await;
-        let image = blame(Some(path), read.map_err(PluginFailure::from))?;
+        let image = self.within(path, entry, housekeeping::run("mini-chat-read", read)).await?;
         Ok(Source::File(Arc::new(image)))
     }
 
@@ -204,7 +203,8 @@ impl Starter {
         self.within(path, entry, job).await
     }
 
-    /// What a job on the file gives, within the limit.
+    /// What a job on the file gives, within the limit. A job waits for the linker even if it does not map: its thread does not
+    /// begin while a library hangs.
     async fn within<T>(
         &self,
         path: PathBuf,
@@ -217,7 +217,7 @@ impl Starter {
             Some(Err(JobLost)) => Err(LoadError::OpenLost { path }),
             None => {
                 turn::is_over(&path, limit / 2);
-                Err(LoadError::OpenHangs { path, limit })
+                Err(held_up(&path, limit).unwrap_or(LoadError::OpenHangs { path, limit }))
             }
         }
     }
@@ -231,17 +231,20 @@ fn path_of(source: &Source) -> Option<PathBuf> {
 }
 
 /// What has taken too long because another file holds up the dynamic linker is no fault of this one.
-fn blame<T>(path: Option<PathBuf>, started: Result<T, PluginFailure>) -> Result<T, PluginFailure> {
-    let limit = match &started {
-        Err(PluginFailure::Load(LoadError::OpenHangs { limit, .. }))
-        | Err(PluginFailure::Create(CreateError::Deadline { limit, .. })) => *limit,
-        _ => return started,
-    };
+fn held_up(path: &Path, limit: Duration) -> Option<LoadError> {
     // Half the limit: a mapping that only happens at this moment is not what held it up.
-    match (path, turn::held_for(limit / 2)) {
-        (Some(path), Some(other)) if path != other => Err(LoadError::LinkerHeldUp { path, other, limit }.into()),
-        _ => started,
-    }
+    let other = turn::held_for(limit / 2).filter(|other| other != path)?;
+    Some(LoadError::LinkerHeldUp { path: path.to_owned(), other, limit })
+}
+
+/// The same of a step of the plugin's, or of reading its secrets.
+fn blame<T>(path: Option<PathBuf>, started: Result<T, PluginFailure>) -> Result<T, PluginFailure> {
+    started.map_err(|failure| match (&failure, path) {
+        (PluginFailure::Create(CreateError::Deadline { limit, .. }), Some(path)) => {
+            held_up(&path, *limit).map_or(failure, PluginFailure::from)
+        }
+        _ => failure,
+    })
 }
 
 fn workers(entry: &PluginEntry) -> u32 {
@@ -260,9 +263,8 @@ fn default_workers() -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::mpsc;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use futures_executor::block_on;
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::call::{self, Ended, Failure, FromFailure, Subject};
 use crate::instance::{Entered, Instance};
-use crate::method::Method;
+use crate::method::{Kind, Method};
 use crate::metrics::{Outcome, Took};
 use crate::slot::{Closed, Slot};
 
@@ -36,21 +36,16 @@ impl SlotClient {
     }
 
     /// Begins a call that could not begin at once.
-    #[cold]
-    async fn enter(&self, method: Method, mut tried: Result<Entered, Closed>) -> Result<Entered, Failure> {
-        let entered = loop {
-            match tried {
-                Ok(entered) => break entered,
-                Err(Closed::Empty(reason)) => return Err(Failure::NotServing(reason.text)),
-                Err(Closed::Held(hold)) => hold.released(self.deadline(method)).await.map_err(Failure::NotServing)?,
+    async fn wait(&self, method: Method, mut closed: Closed) -> Result<Entered, Failure> {
+        loop {
+            match closed {
+                Closed::Empty(reason) => return Err(Failure::NotServing(reason.text)),
+                Closed::Held(hold) => hold.released(self.deadline(method)).await.map_err(Failure::NotServing)?,
             }
-            tried = self.slot.enter();
-        };
-        let kind = method.kind();
-        if entered.instance().serves(kind) {
-            Ok(entered)
-        } else {
-            Err(Failure::NotServing(format!("it does not serve {}", kind.name())))
+            match self.slot.enter() {
+                Ok(entered) => return Ok(entered),
+                Err(again) => closed = again,
+            }
         }
     }
 
@@ -67,14 +62,15 @@ impl SlotClient {
         S: FnOnce(&Instance, &FfiCallContext<'_>, &mut FfiContext<'_>, Out<'_, D::Record>),
     {
         let entered = match self.slot.enter() {
-            Ok(entered) if entered.instance().serves(method.kind()) => entered,
-            closed => match self.enter(method, closed).await {
-                Ok(entered) => entered,
-                Err(failure) => {
-                    self.slot.ledger().not_serving(method);
-                    return Err(self.failed(failure, method, false));
-                }
-            },
+            Ok(entered) => Ok(entered),
+            Err(closed) => self.wait(method, closed).await,
+        };
+        let entered = match entered.and_then(|entered| serving(entered, method.kind())) {
+            Ok(entered) => entered,
+            Err(failure) => {
+                self.slot.ledger().not_serving(method);
+                return Err(self.failed(failure, method, false));
+            }
         };
         let mut under_way = UnderWay { entered, method, ended: false };
         let instance = under_way.entered.instance();
@@ -122,20 +118,29 @@ impl Drop for UnderWay {
     }
 }
 
+/// What was entered, if it serves the kind.
+fn serving(entered: Entered, kind: Kind) -> Result<Entered, Failure> {
+    if entered.instance().serves(kind) {
+        Ok(entered)
+    } else {
+        Err(Failure::NotServing(format!("it does not serve {}", kind.name())))
+    }
+}
+
 type Out<'a, R> = &'a mut MaybeUninit<FfiCall<R>>;
 
 fn ffi_uuid(uuid: Uuid) -> FfiUuid {
     FfiUuid { bytes: uuid.into_bytes() }
 }
 
-/// The vtable of a kind that `SlotClient::enter` found to be served.
+/// The vtable of a kind that [`serving`] found to be served.
 fn policy(instance: &Instance) -> PluginModelPolicyRef {
-    instance.policy.expect("`enter` checked that the kind is served")
+    instance.policy.expect("`serving` checked that the kind is served")
 }
 
-/// The vtable of a kind that `SlotClient::enter` found to be served.
+/// The vtable of a kind that [`serving`] found to be served.
 fn audit(instance: &Instance) -> PluginAuditRef {
-    instance.audit.expect("`enter` checked that the kind is served")
+    instance.audit.expect("`serving` checked that the kind is served")
 }
 
 /// An event as its record; its buffers change accounts. The plugin moves it out, always.

@@ -88,12 +88,8 @@ impl<M> Borrow<CancellationToken> for ByToken<M> {
     }
 }
 
-#[derive(Debug)]
-struct Links<M> {
-    by_token: LruCache<ByToken<M>, ()>,
-    /// The link used last: real hosts use one token for nearly everything.
-    last: Option<Arc<Link<M>>>,
-}
+/// Links, the one looked up last first.
+type Links<M> = LruCache<ByToken<M>, ()>;
 
 /// The links of one generation.
 pub(crate) struct LinkTable<S: Mirrors> {
@@ -106,8 +102,7 @@ pub(crate) struct LinkTable<S: Mirrors> {
 impl<S: Mirrors> LinkTable<S> {
     /// Keeps at most `limit` links that no pending call uses.
     pub(crate) fn new(source: S, limit: usize) -> Self {
-        let links = Links { by_token: LruCache::unbounded(), last: None };
-        Self { source, limit, links: Mutex::new(links), evicted: AtomicU64::new(0) }
+        Self { source, limit, links: Mutex::new(LruCache::unbounded()), evicted: AtomicU64::new(0) }
     }
 
     /// The link of `token`, made if there is none. The call that uses it keeps it until it is done.
@@ -133,7 +128,7 @@ impl<S: Mirrors> LinkTable<S> {
 
     /// Links kept now.
     pub(crate) fn kept(&self) -> usize {
-        self.lock().by_token.len()
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Links<S::Mirror>> {
@@ -141,42 +136,25 @@ impl<S: Mirrors> LinkTable<S> {
     }
 
     fn find(&self, token: &CancellationToken) -> Option<Arc<Link<S::Mirror>>> {
-        let mut links = self.lock();
-        if let Some(last) = &links.last
-            && last.host == *token
-        {
-            return Some(Arc::clone(last));
-        }
-        links.by_token.promote(token);
-        let link = Arc::clone(&links.by_token.peek_mru().filter(|(key, ())| key.0.host == *token)?.0.0);
-        let before = links.last.replace(Arc::clone(&link));
-        drop(links);
-        // Invariant 1: outside the lock.
-        drop(before);
-        Some(link)
+        found(&mut self.lock(), token)
     }
 
     /// Puts a link into the table and gives the one to use. What is not needed any more goes to `unneeded`, to be dropped
     /// outside the lock.
     fn keep(&self, made: Arc<Link<S::Mirror>>, unneeded: &mut Vec<Arc<Link<S::Mirror>>>) -> Arc<Link<S::Mirror>> {
         let mut links = self.lock();
-        links.by_token.promote(&made.host);
-        if let Some((other, ())) = links.by_token.peek_mru()
-            && other.0.host == made.host
-        {
-            let other = Arc::clone(&other.0);
+        if let Some(other) = found(&mut links, &made.host) {
             unneeded.push(made);
             return other;
         }
-        links.by_token.put(ByToken(Arc::clone(&made)), ());
-        unneeded.extend(links.last.replace(Arc::clone(&made)));
+        links.put(ByToken(Arc::clone(&made)), ());
         let mut looked_at = 0;
-        while links.by_token.len() > self.limit && looked_at < MAX_LOOKED_AT {
+        while links.len() > self.limit && looked_at < MAX_LOOKED_AT {
             looked_at += 1;
-            let Some((key, ())) = links.by_token.pop_lru() else { break };
+            let Some((key, ())) = links.pop_lru() else { break };
             if Arc::strong_count(&key.0) > 1 {
                 // A pending call uses it: back to the front.
-                links.by_token.put(key, ());
+                links.put(key, ());
             } else {
                 self.evicted.fetch_add(1, Ordering::Relaxed);
                 unneeded.push(key.0);
@@ -184,4 +162,10 @@ impl<S: Mirrors> LinkTable<S> {
         }
         made
     }
+}
+
+/// The link of a token, which becomes the one looked up last.
+fn found<M>(links: &mut Links<M>, token: &CancellationToken) -> Option<Arc<Link<M>>> {
+    links.promote(token);
+    links.peek_mru().filter(|(key, ())| key.0.host == *token).map(|(key, ())| Arc::clone(&key.0))
 }

@@ -1,6 +1,6 @@
 //! [`Recent`]: the link that each thread's share of the calls used last, to be found without a lock.
 //!
-//! A call takes the link out and puts it back when it has ended: no reference is counted, and two callers with a token each do
+//! Real hosts use one token for nearly everything. A call takes the link out and puts it back when it has ended: no reference is counted, and two callers with a token each do
 //! not meet. Who finds nothing, or the link of another token, asks the table.
 //!
 //! # Invariants
@@ -11,6 +11,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use mini_chat_plugin_abi::call::FfiToken;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bridge, Link};
@@ -81,7 +82,7 @@ impl<'a> Cancellation<'a> {
     }
 
     /// The mirror, to lend to a call that is made while this is alive.
-    pub(crate) fn mirror(&self) -> mini_chat_plugin_abi::call::FfiToken {
+    pub(crate) fn mirror(&self) -> FfiToken {
         self.link.as_ref().expect("there until it is dropped").mirror().token()
     }
 }

@@ -56,7 +56,6 @@ pub(crate) struct Instance {
     pub(crate) image: OpenedImage,
     pub(crate) settings: Settings,
     pub(crate) since: SystemTime,
-    // Dropped before the bridge, whose links it keeps.
     recent: Recent,
     pub(crate) bridge: Bridge,
     pub(crate) tally: Arc<Tally>,

@@ -215,6 +215,10 @@ fn adaptive(action: Action) {
     }
     drop(dropped);
     held_still();
+    // Seen in the log, not asked by a call: a worker of tokio may take what is spawned at the same instant along with the
+    // drop, and keep it until that ends, while the other one sleeps (tokio-rs/tokio#6847).
+    let dropping = format!("dropping key={other_held}");
+    eventually("the drop has begun", || log.with(&dropping).iter().any(|record| record.text == dropping));
     tell(Action::Release, other_held);
     block_on(probing.noted(other_held, "begun dropping dropped"));
     held_still();

@@ -60,10 +60,12 @@ pub fn warm_up(calls: u64) -> u64 {
     calls.div_ceil(10).min(100)
 }
 
-/// A case whose calls all use one token: a caller's own `cancel` for a whole turn, as mini-chat has it.
+/// A case whose calls all use one token: a caller's own `cancel` for a whole turn, as mini-chat has it. `with`: what is there in
+/// each run beside the plugin.
 macro_rules! case {
-    ($name:expr, |$plugin:ident, $token:ident| $call:expr) => {
+    ($name:expr, $(with $kept:ident,)? |$plugin:ident, $token:ident| $call:expr) => {
         Case::new($name, move |$plugin, calls| {
+            $(let $kept = $kept.clone();)?
             Box::pin(async move {
                 let $token = CancellationToken::new();
                 for _ in 0..warm_up(calls) {
@@ -184,7 +186,7 @@ fn snapshot(models: u64) -> Case {
 /// More models than fit into a poll of a millisecond.
 const LARGE: u64 = 1000;
 
-/// What holds its thread so long that an adaptive plugin is isolated for it.
+/// What holds its thread so long that an adaptive plugin is isolated for it: to be the last case of its host.
 pub fn large() -> Case {
     snapshot(LARGE)
 }
@@ -203,22 +205,9 @@ pub fn smallest() -> Case {
 
 /// The smallest call, each on another runtime.
 pub fn hopping(runtime: Handle) -> Case {
-    Case::new("a hop", move |plugin, calls| {
-        let runtime = runtime.clone();
-        Box::pin(async move {
-            let token = CancellationToken::new();
-            let mut lap = Lap::begin();
-            let warm = warm_up(calls);
-            for call in 0..warm + calls {
-                if call == warm {
-                    lap = Lap::begin();
-                }
-                let (policy, token) = (Arc::clone(&plugin.policy), token.clone());
-                let call = runtime.spawn(async move { policy.get_current_policy_version(USER, token).await });
-                let _ = black_box(call.await);
-            }
-            lap.end()
-        })
+    case!("a hop", with runtime, |plugin, token| {
+        let (policy, token) = (Arc::clone(&plugin.policy), token.clone());
+        runtime.spawn(async move { policy.get_current_policy_version(USER, token).await })
     })
 }
 

@@ -5,6 +5,7 @@
 //! reported is the median of those ratios. Two ways that are measured one after the other, as the benchmarks of the field do,
 //! may differ by a third on a machine that is shared, without any reason of their own.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -79,6 +80,41 @@ impl Effort {
     pub const SHORT: Self = Self { samples: 10, time: Duration::from_millis(5), singles: 10 };
     /// For figures.
     pub const FULL: Self = Self { samples: 60, time: Duration::from_millis(1500), singles: 5_000 };
+
+    /// That of a smoke run, or of one for figures.
+    #[must_use]
+    pub fn of(short: bool) -> Self {
+        if short { Self::SHORT } else { Self::FULL }
+    }
+}
+
+/// Criterion for a run that writes to `output`, beside which it keeps what the runs took. What a smoke run took must not be what
+/// the next run is compared with.
+#[must_use]
+pub fn criterion(output: &Path, short: bool) -> Criterion {
+    let history = output.with_file_name(if short { "criterion-short" } else { "criterion" });
+    Criterion::default().without_plots().output_directory(&history)
+}
+
+/// Reads the rows of another program.
+///
+/// # Panics
+///
+/// If there are none.
+#[must_use]
+pub fn read(path: &Path) -> Vec<Row> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Writes rows.
+///
+/// # Panics
+///
+/// If the file cannot be written.
+pub fn write(path: &Path, rows: &[Row]) {
+    let text = serde_json::to_string_pretty(rows).expect("rows are JSON");
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
 /// Lets the ways take turns. The first one is the baseline; criterion keeps the second.
@@ -88,7 +124,8 @@ pub fn contest(criterion: &mut Criterion, effort: Effort, (section, case): (&str
     let mut group = criterion.benchmark_group(format!("{section}/{case}"));
     group.sampling_mode(SamplingMode::Flat).sample_size(effort.samples).measurement_time(effort.time);
     group.warm_up_time(effort.time / 4);
-    group.bench_function(ways[ways.len().min(2) - 1].name, |bencher| {
+    let kept = ways.len().min(2) - 1;
+    group.bench_function(ways[kept].name, |bencher| {
         bencher.iter_custom(|calls| {
             let mut turn = samples.lock().expect("no sample panicked");
             let first = turn.len() / 2 % ways.len();
@@ -102,7 +139,7 @@ pub fn contest(criterion: &mut Criterion, effort: Effort, (section, case): (&str
                 times[way] = (ways[way].run)(calls);
             }
             turn.push(times.iter().map(|time| time.as_nanos() as f64 / calls as f64).collect());
-            times[ways.len().min(2) - 1]
+            times[kept]
         });
     });
     group.finish();

@@ -15,12 +15,3 @@ pub mod heap;
 pub mod hosts;
 pub mod sections;
 pub mod table;
-
-use std::path::{Path, PathBuf};
-
-/// Where criterion keeps what runs that write to `output` took. What a smoke run took must not be what the next run is compared
-/// with.
-#[must_use]
-pub fn history(output: &Path, short: bool) -> PathBuf {
-    output.with_file_name(if short { "criterion-short" } else { "criterion" })
-}

@@ -7,11 +7,11 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use bench::contest::{Effort, Row};
+use bench::contest::{self, Effort, Row};
 use bench::sections::{self, Part};
 use bench::table;
-use criterion::Criterion;
 
+#[derive(Default)]
 struct Options {
     library: PathBuf,
     output: PathBuf,
@@ -27,15 +27,7 @@ struct Options {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options {
-        library: PathBuf::new(),
-        output: PathBuf::new(),
-        short: false,
-        filter: None,
-        part: None,
-        repeat: None,
-        with: None,
-    };
+    let mut options = Options::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -80,15 +72,14 @@ fn run_part(name: &str, options: &Options) -> ExitCode {
         eprintln!("there is no part {name}");
         return ExitCode::from(2);
     };
-    let history = bench::history(&options.output, options.short);
-    let mut criterion = Criterion::default().without_plots().output_directory(&history);
+    let mut criterion = contest::criterion(&options.output, options.short);
     if let Some(filter) = &options.filter {
         criterion = criterion.with_filter(filter);
     }
-    let effort = if options.short { Effort::SHORT } else { Effort::FULL };
+    let effort = Effort::of(options.short);
     let mut state = Part { name, library: &options.library, effort, criterion, rows: Vec::new() };
     part(&mut state);
-    write(&options.output, &state.rows);
+    contest::write(&options.output, &state.rows);
     ExitCode::SUCCESS
 }
 
@@ -105,21 +96,11 @@ fn run_all(options: &Options) -> ExitCode {
             eprintln!("the part {part} failed: {status}");
             return ExitCode::FAILURE;
         }
-        rows.extend(read(&output));
+        rows.extend(contest::read(&output));
         let _ = std::fs::remove_file(output);
     }
-    rows.extend(options.with.iter().flat_map(|file| read(file)));
-    write(&options.output, &rows);
+    rows.extend(options.with.iter().flat_map(|file| contest::read(file)));
+    contest::write(&options.output, &rows);
     print!("{}", table::of(&rows));
     ExitCode::SUCCESS
-}
-
-fn read(path: &std::path::Path) -> Vec<Row> {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn write(path: &std::path::Path, rows: &[Row]) {
-    let text = serde_json::to_string_pretty(rows).expect("rows are JSON");
-    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

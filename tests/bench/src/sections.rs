@@ -33,30 +33,15 @@ pub type Measure = fn(&mut Part<'_>);
 /// The parts by name, in the order in which they run.
 pub const ALL: [(&str, Measure); 2] = [("bare", bare), ("as shipped", as_shipped)];
 
-/// Every method in the three modes, without what a program that is shipped installs.
+/// In the three modes, without what a program that is shipped installs.
 fn bare(part: &mut Part<'_>) {
-    let host = serving(part.library, MODES.map(|(name, mode)| entry(name, mode)));
-    let modes: Vec<_> = MODES.iter().map(|(name, _)| (*name, loaded(&host, name))).collect();
-    part.calls(&modes);
-    part.two_callers(&modes[0]);
-    // After the others: from then on, what is adaptive may be isolated.
-    part.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &modes);
-    part.fan_outs(ExecutionMode::Inline);
-    end(host);
+    part.measure(&MODES);
 }
 
 /// The same with what it installs, in the mode that is the default.
 fn as_shipped(part: &mut Part<'_>) {
     hosts::ship();
-    let host =
-        serving(part.library, [entry("adaptive", ExecutionMode::Adaptive), entry("isolated", ExecutionMode::Isolated)]);
-    let modes = ["adaptive", "isolated"].map(|name| (name, loaded(&host, name)));
-    part.calls(&modes);
-    part.two_callers(&modes[0]);
-    // After the others: from then on, what is adaptive may be isolated.
-    part.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &modes);
-    part.fan_outs(ExecutionMode::Adaptive);
-    end(host);
+    part.measure(&[("adaptive", ExecutionMode::Adaptive), ("isolated", ExecutionMode::Isolated)]);
 }
 
 /// For a profiler: calls of one case, found by a part of its name, `linked` or in one of the modes.
@@ -84,6 +69,17 @@ fn end(host: PluginHost) {
 }
 
 impl Part<'_> {
+    /// All of it in these modes; two callers and fan-outs in the first.
+    fn measure(&mut self, modes: &[(&'static str, ExecutionMode)]) {
+        let host = serving(self.library, modes.iter().map(|(name, mode)| entry(name, *mode)));
+        let plugins: Vec<_> = modes.iter().map(|(name, _)| (*name, loaded(&host, name))).collect();
+        self.calls(&plugins);
+        self.two_callers(&plugins[0]);
+        self.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &plugins);
+        self.fan_outs(modes[0]);
+        end(host);
+    }
+
     fn contest(&mut self, case: &str, ways: &[Way<'_>]) {
         self.rows.extend(contest(&mut self.criterion, self.effort, (self.name, case), ways));
     }
@@ -148,7 +144,7 @@ impl Part<'_> {
     }
 
     /// Audit fan-outs to several instances, without the sanitiser, against as many linked plugins in a row.
-    fn fan_outs(&mut self, mode: ExecutionMode) {
+    fn fan_outs(&mut self, (way, mode): (&'static str, ExecutionMode)) {
         let executor = Executor::current();
         for plugins in [1, 2, 4, 8] {
             let names: Vec<_> = (0..plugins).map(|number| format!("member{number}")).collect();
@@ -160,9 +156,7 @@ impl Part<'_> {
             let case = calls::audit(16);
             let ways = [
                 Way::new("linked", |calls| executor.run(&case, &row, calls)),
-                Way::new(if mode == ExecutionMode::Inline { "inline" } else { "adaptive" }, |calls| {
-                    executor.run(&case, &fan_out, calls)
-                }),
+                Way::new(way, |calls| executor.run(&case, &fan_out, calls)),
             ];
             self.contest(&format!("fan-out to {plugins}, 16 KiB"), &ways);
             drop(ways);

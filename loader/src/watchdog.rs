@@ -13,6 +13,7 @@
 //!
 //! 1. No lock of this module is held while an instance is told anything.
 
+mod machine;
 mod sample;
 mod seat;
 

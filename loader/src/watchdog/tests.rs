@@ -83,7 +83,7 @@ fn long_polls_trip_when_there_are_several() {
         }
         assert!(Instant::now() < until, "three long polls trip");
     };
-    assert_eq!(told, Some(Trip::Often { count: 3 }));
+    assert!(matches!(told, Some(Trip::Often { count }) if count >= 3), "{told:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! [`Recent`]: the link that each thread's share of the calls used last, to be found without a lock.
 //!
-//! Real hosts use one token for nearly everything. A call takes the link out and puts it back when it has ended: no reference is counted, and two callers with a token each do
-//! not meet. Who finds nothing, or the link of another token, asks the table.
+//! Real hosts use one token for nearly everything. A call takes the link out and puts it back when it has ended: no reference
+//! is counted, and two callers with a token each do not meet. Who finds nothing, or the link of another token, asks the table.
 //!
 //! # Invariants
 //!

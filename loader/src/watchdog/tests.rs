@@ -97,7 +97,8 @@ fn it_is_released_after_the_clean_period() {
 
 #[test]
 fn short_polls_and_other_instances_do_not_trip() {
-    let setup = watched(Rule::default());
+    // A pause of the whole processor would be one long poll: see `sample`.
+    let setup = watched(Rule { stuck: Duration::from_secs(3600), ..Rule::default() });
     let other = watched(Rule::default());
     let stop = holding(other.number, || thread::sleep(Duration::from_millis(50)));
     let until = Instant::now() + Duration::from_millis(500);

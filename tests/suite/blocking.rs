@@ -119,11 +119,21 @@ async fn isolated(action: Action) {
     let probing = serve(ExecutionMode::Isolated).await;
     let meanwhile = Meanwhile::start(probing.host.model_policy(OTHER));
     meanwhile.gets_on().await;
-    let (start, key) = (Instant::now(), key());
-    let took = passes_its_deadline(&probing, action, key).await;
-    while !is_held(&probing).await {
-        assert!(start.elapsed() < LATE, "it never held its thread");
-    }
+    // A busy machine may not get as far as to begin it within the short deadline.
+    let mut tries = 0;
+    let (start, key, took) = loop {
+        tries += 1;
+        let (start, key) = (Instant::now(), key());
+        let took = passes_its_deadline(&probing, action, key).await;
+        let mut held = is_held(&probing).await;
+        while !held && start.elapsed() < LATE {
+            held = is_held(&probing).await;
+        }
+        if held {
+            break (start, key, took);
+        }
+        assert!(tries < 5, "it never held its thread");
+    };
     // Who comes now is not even looked at by the plugin.
     let next = passes_its_deadline(&probing, Action::Answer, key).await;
     meanwhile.gets_on().await;

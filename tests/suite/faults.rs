@@ -28,7 +28,7 @@ fn in_each_way(limits: &Limits, body: impl AsyncFn(&Probing)) {
 }
 
 /// Time enough for an isolated call to begin, also on a busy machine.
-const TO_BEGIN: Duration = Duration::from_secs(1);
+const TO_BEGIN: Duration = Duration::from_secs(2);
 
 /// Patient, but for the methods that are to pass their deadline. `get_current_policy_version` gives the other orders.
 fn hasty() -> Limits {
@@ -115,7 +115,7 @@ fn a_deadline_that_passes() {
         assert_eq!(probing.tell(Action::Keep, key, &token).await, None);
         let text = |method: &str| format!("plugin probe passed the deadline of 100ms for {method}");
         let call = probing.policy.get_user_limits(order(Action::Never, key), 1, token.clone());
-        let text_of_limits = |method: &str| format!("plugin probe passed the deadline of 1s for {method}");
+        let text_of_limits = |method: &str| format!("plugin probe passed the deadline of {TO_BEGIN:?} for {method}");
         internal(vec![("get_user_limits", call.await.unwrap_err())], 1, text_of_limits);
         probing.noted(key, "begun dropped").await;
         let call = probing.policy.get_policy_snapshot(order(Action::Never, key), 1, token.clone());
@@ -161,7 +161,7 @@ fn a_deadline_passes_while_the_plugin_holds_its_thread() {
             let way = Way { loaded, mode: ExecutionMode::Isolated };
             let (probing, key, token) = (Probing::serve(way, hasty()).await, key(), CancellationToken::new());
             let call = probing.policy.get_user_limits(order(Action::Block, key), 1, token.clone()).await;
-            let text = |method: &str| format!("plugin probe passed the deadline of 1s for {method}");
+            let text = |method: &str| format!("plugin probe passed the deadline of {TO_BEGIN:?} for {method}");
             internal(vec![("get_user_limits", call.unwrap_err())], 1, text);
             assert_eq!(probing.journal(key).await, "", "it still holds its thread");
             assert_eq!(probing.tell(Action::Release, key, &token).await, None);

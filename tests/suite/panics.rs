@@ -86,7 +86,8 @@ async fn refused(step: &str, message: &str) {
     let status = host.status().plugins.remove(0);
     let (_, why) = status.reason.expect("nothing serves");
     assert!(why.contains(message) && why.contains(SOURCE), "{why}");
-    assert_eq!(logged(message), before + 1);
+    // Other tests of this process provoke the same.
+    assert!(logged(message) > before);
     // The host is well: a plugin without that configuration serves.
     assert!(host.shutdown().await.is_clean());
 }

@@ -25,7 +25,7 @@ use crate::tally::{Account, Tally};
 /// How long anything is waited for. What is waited for takes a second at most, the longest fault ten.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// Limit of a constructor, and of mapping in a trial: a build that hangs holds up the soak for so long.
-const CREATE: Duration = Duration::from_secs(6);
+const CREATE: Duration = Duration::from_secs(12);
 /// What a trial may take of memory.
 const TRIAL_MEMORY: u64 = 256 << 20;
 

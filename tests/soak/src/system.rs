@@ -19,7 +19,7 @@ pub(crate) struct Process {
 }
 
 /// How long the number of threads must stay the same to count as that of a host at rest.
-const REST: Duration = Duration::from_millis(300);
+const REST: Duration = Duration::from_secs(2);
 /// No host takes so long to come to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -8,12 +8,12 @@ mod hostile;
 mod retries;
 mod sharing;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_policy::{Config, HttpPolicy};
 use mini_chat_plugin_sdk::prelude::*;
 use mini_chat_plugin_sdk::testing::{TestContext, read_config};
-use policy_server::{PolicyServer, Script};
+use policy_server::{Endpoint, PolicyServer, Script};
 use serde_json::{Value, json};
 
 /// Longer than anything takes on a busy machine.
@@ -71,4 +71,24 @@ fn internal<T: std::fmt::Debug>(result: Result<T, MiniChatModelPolicyPluginError
         Err(MiniChatModelPolicyPluginError::Internal(text)) => text,
         other => panic!("expected an internal error, found {other:?}"),
     }
+}
+
+/// Asks for a version, of a server that always answers 503, until a call gives up before its time is over: the last try may
+/// begin so late that a busy machine does not get its answer in time. How often that call has tried.
+async fn gives_up_in_time(
+    server: &PolicyServer,
+    limit: Duration,
+    policy: &dyn MiniChatModelPolicyPluginClientV1,
+) -> usize {
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let (before, began) = (server.requests_to(Endpoint::Version).len(), Instant::now());
+        let text = internal(policy.get_current_policy_version(USER, token()).await);
+        let took = began.elapsed();
+        if took < limit && text.ends_with("503 Service Unavailable; there is no time left to try again") {
+            return server.requests_to(Endpoint::Version).len() - before;
+        }
+        seen.push((text, took));
+    }
+    panic!("{seen:?}");
 }

@@ -1,7 +1,5 @@
 //! Failures that pass are tried again, within the call's time.
 
-use std::time::Instant;
-
 use policy_server::{Behaviour, Endpoint, Outcome};
 
 use super::*;
@@ -59,10 +57,10 @@ async fn broken_and_refused_connections_and_slow_answers() {
     assert_eq!(plugin.get_current_policy_version(USER, token()).await.unwrap().policy_version, 7);
     assert_eq!(server.requests().len(), 3);
 
-    let (plugin, test) = create(&with(patient(&server), json!({"try_timeout_ms": 100, "tries": 2}))).await;
+    let (plugin, test) = create(&with(patient(&server), json!({"try_timeout_ms": 3_000, "tries": 2}))).await;
     server.set(Endpoint::License, Behaviour::Hang);
     let text = internal(plugin.check_user_license(USER, token()).await);
-    assert!(text.ends_with("the policy service did not answer within 100 ms"), "{text}");
+    assert!(text.ends_with("the policy service did not answer within 3000 ms"), "{text}");
     assert!(server.until(LONG, |seen| seen.iter().filter(|one| one.outcome.aborted().is_some()).count() == 2).await);
 
     drop(server);
@@ -77,22 +75,8 @@ async fn never_past_the_calls_time() {
     let server = PolicyServer::start(Script::default());
     let (plugin, _) = create(&with(patient(&server), json!({"call_timeout_ms": 700, "tries": 20}))).await;
     server.set(Endpoint::Version, Behaviour::fail(99, 503));
-    let mut seen = Vec::new();
-    // The last try may begin so late that the time is over before its answer: a few calls, of which one does not.
-    let in_time = 'calls: {
-        for _ in 0..5 {
-            let began = Instant::now();
-            let text = internal(plugin.get_current_policy_version(USER, token()).await);
-            let decided = text.ends_with("503 Service Unavailable; there is no time left to try again");
-            if decided && began.elapsed() < Duration::from_millis(700) {
-                break 'calls true;
-            }
-            seen.push((text, began.elapsed()));
-        }
-        false
-    };
-    assert!(in_time, "{seen:?}");
-    assert!(server.requests().len() >= 2, "{}", server.requests().len());
+    let tries = gives_up_in_time(&server, Duration::from_millis(700), &plugin).await;
+    assert!((2..=7).contains(&tries), "{tries}");
 
     server.set(Endpoint::Version, Behaviour::Hang);
     let began = Instant::now();

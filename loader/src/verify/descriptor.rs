@@ -10,6 +10,9 @@ use crate::method::{Kind, Method};
 /// The section that holds the descriptor.
 pub const DESCRIPTOR_SECTION: &str = ".mini_chat_plugin";
 
+/// Most bytes of the section: the SDK makes at most 4096, and what is read here is held several times over.
+const MOST_BYTES: usize = 64 << 10;
+
 /// The descriptor format that this host reads.
 pub const DESCRIPTOR_FORMAT: u64 = 1;
 
@@ -137,6 +140,9 @@ impl Descriptor {
 /// with [`judge`].
 pub(super) fn parse(path: &std::path::Path, content: &[u8], policy: &VerifyPolicy) -> Result<Descriptor, LoadError> {
     let invalid = |reason: String| LoadError::DescriptorInvalid { path: path.into(), reason };
+    if content.len() > MOST_BYTES {
+        return Err(invalid(format!("{} bytes, the limit is {MOST_BYTES}", content.len())));
+    }
     let end = content.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
     let value: Value = serde_json::from_slice(&content[..end]).map_err(|e| invalid(format!("not JSON: {e}")))?;
     let object = value.as_object().ok_or_else(|| invalid("not a JSON object".into()))?;

@@ -5,12 +5,19 @@
 
 use object::elf::{self, DynamicTag};
 
-use super::elf::Elf;
+use super::elf::{Elf, Section};
 use crate::error::LoadError;
+
+/// Most entries of the dynamic section: a linker makes about thirty, and one for each needed library.
+const MOST_ENTRIES: usize = 4096;
+
+/// Most bytes of a string that is copied: of a path, or the name of a library or version.
+const MOST_STRING: usize = 4096;
 
 /// PT_DYNAMIC up to DT_NULL, and the string table that it names.
 pub(super) struct Dynamic<'a> {
     entries: Vec<(DynamicTag, u64)>,
+    /// Up to the last one that has an end, so that each that begins here has one.
     strings: &'a [u8],
     /// Symbols, 24 bytes each.
     symbols: &'a [u8],
@@ -40,13 +47,17 @@ impl<'a> Dynamic<'a> {
                 closed = true;
                 break;
             }
+            if entries.len() == MOST_ENTRIES {
+                return Err(elf.malformed(format!("more than {MOST_ENTRIES} entries in the dynamic section")));
+            }
             entries.push((tag, u64::from_le_bytes(entry[8..].try_into().expect("eight bytes"))));
         }
         if !closed {
             return Err(elf.malformed("the dynamic section has no end".into()));
         }
         let mut dynamic = Self { entries, strings: &[], symbols: &[] };
-        dynamic.strings = dynamic.table(elf, elf::DT_STRTAB, elf::DT_STRSZ)?.unwrap_or_default();
+        let strings = dynamic.table(elf, elf::DT_STRTAB, elf::DT_STRSZ)?.unwrap_or_default();
+        dynamic.strings = &strings[..strings.iter().rposition(|&b| b == 0).map_or(0, |last| last + 1)];
         dynamic.symbols = dynamic.symbol_table(elf)?;
         if dynamic.strings.is_empty() || dynamic.symbols.is_empty() {
             return Err(elf.malformed("no dynamic strings or symbols".into()));
@@ -84,17 +95,19 @@ impl<'a> Dynamic<'a> {
 
     /// Half a dynamic section (its second page is a hole) reads as a short one: what the sections have, it must name.
     fn check_against_sections(&self, elf: &Elf<'a>) -> Result<(), LoadError> {
-        let loaded = |s: &&super::elf::Section| s.flags & elf::SHF_ALLOC.0 != 0 && !s.file.is_empty();
-        for section in elf.sections.iter().filter(loaded) {
-            let named = match section.kind {
-                elf::SHT_RELA => self.get(elf::DT_RELA).is_some() || self.get(elf::DT_JMPREL).is_some(),
-                elf::SHT_GNU_VERNEED => self.get(elf::DT_VERNEED).is_some(),
-                elf::SHT_INIT_ARRAY => self.get(elf::DT_INIT_ARRAY).is_some(),
-                elf::SHT_GNU_HASH => self.get(elf::DT_GNU_HASH).is_some(),
-                _ => true,
-            };
-            if !named {
-                return Err(elf.malformed(format!("section {} is not in the dynamic section", section.name)));
+        let kinds: [(_, &[DynamicTag]); 4] = [
+            (elf::SHT_RELA, &[elf::DT_RELA, elf::DT_JMPREL]),
+            (elf::SHT_GNU_VERNEED, &[elf::DT_VERNEED]),
+            (elf::SHT_INIT_ARRAY, &[elf::DT_INIT_ARRAY]),
+            (elf::SHT_GNU_HASH, &[elf::DT_GNU_HASH]),
+        ];
+        for (kind, tags) in kinds {
+            let loaded = |s: &&Section<'_>| s.kind == kind && s.flags & elf::SHF_ALLOC.0 != 0 && !s.file.is_empty();
+            if let Some(section) = elf.sections.iter().find(loaded)
+                && tags.iter().all(|tag| self.get(*tag).is_none())
+            {
+                let name = String::from_utf8_lossy(section.name);
+                return Err(elf.malformed(format!("section {name} is not in the dynamic section")));
             }
         }
         Ok(())
@@ -104,9 +117,9 @@ impl<'a> Dynamic<'a> {
     fn check_names(&self, elf: &Elf<'a>) -> Result<(), LoadError> {
         for index in 0..self.symbol_count() {
             let name = self.symbol(index).map_or(0, |symbol| u64::from(symbol.name));
-            match self.raw_string(name) {
+            match usize::try_from(name).ok().and_then(|name| self.strings.get(name)) {
                 _ if name == 0 => {}
-                Some(b"") => {
+                Some(0) => {
                     let at = self.get(elf::DT_STRTAB).and_then(|start| start.checked_add(name));
                     let range = at.and_then(|at| elf.file_range(at, 1));
                     return Err(elf.hole(range.map_or(0, |range| range.start), ".dynstr"));
@@ -126,17 +139,18 @@ impl<'a> Dynamic<'a> {
         self.entries.iter().filter(move |entry| entry.0 == tag).map(|entry| entry.1)
     }
 
-    /// The string at an offset, lossy; `None` outside the table or without an end.
+    /// The string at an offset, lossy; `None` outside the table, without an end, or of more than [`MOST_STRING`] bytes.
     pub(super) fn string(&self, offset: u64) -> Option<String> {
         self.raw_string(offset).map(|s| String::from_utf8_lossy(s).into_owned())
     }
 
     fn raw_string(&self, offset: u64) -> Option<&'a [u8]> {
         let rest = self.strings.get(usize::try_from(offset).ok()?..)?;
+        let rest = &rest[..rest.len().min(MOST_STRING)];
         Some(&rest[..rest.iter().position(|&b| b == 0)?])
     }
 
-    /// The strings of a tag that may occur several times.
+    /// The strings of a tag that may occur several times, at most [`MOST_ENTRIES`] of at most [`MOST_STRING`] bytes: 16 MiB.
     pub(super) fn strings(&self, elf: &Elf<'a>, tag: DynamicTag) -> Result<Vec<String>, LoadError> {
         let outside = || elf.malformed(format!("a string of dynamic tag {:#x} lies outside its table", tag.0));
         self.all(tag).map(|offset| self.string(offset).ok_or_else(outside)).collect()
@@ -158,8 +172,11 @@ impl<'a> Dynamic<'a> {
 
     /// Whether the symbol is defined by this library itself and has that name.
     pub(super) fn is_named(&self, index: usize, name: &str) -> bool {
-        self.symbol(index)
-            .is_some_and(|symbol| symbol.section != 0 && self.raw_string(symbol.name.into()) == Some(name.as_bytes()))
+        let is_it = |at: u32| {
+            let rest = usize::try_from(at).ok().and_then(|at| self.strings.get(at..));
+            rest.and_then(|rest| rest.strip_prefix(name.as_bytes())).is_some_and(|rest| rest.first() == Some(&0))
+        };
+        self.symbol(index).is_some_and(|symbol| symbol.section != 0 && is_it(symbol.name))
     }
 
     /// The number of the symbol of that name that this library itself defines.

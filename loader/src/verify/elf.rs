@@ -2,11 +2,15 @@
 //!
 //! After [`Elf::parse`] no arithmetic on those ranges can overflow or leave the bytes. A file cut anywhere ends here:
 //! mapped, it would kill the process with SIGBUS.
+//!
+//! All of `verify` looks at each byte a bounded number of times and holds no more than a small multiple of the file: what could
+//! make a table be walked once per entry of another has a limit that no linker comes near.
 
 use std::ops::Range;
 use std::path::Path;
 
 use object::LittleEndian as LE;
+use object::SectionIndex;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 
@@ -16,6 +20,12 @@ use crate::error::LoadError;
 /// `e_phentsize` and `e_shentsize` of a 64-bit file.
 const PROGRAM_HEADER: u64 = 56;
 const SECTION_HEADER: u64 = 64;
+
+/// Most program headers: a linker makes about a dozen, and every address is looked up among them.
+const MOST_SEGMENTS: usize = 128;
+
+/// Most bytes of a section's name.
+const MOST_NAME: usize = 256;
 
 /// A program header in plain numbers; `file` lies inside the bytes, `addr + memsz` does not overflow.
 #[derive(Debug, Clone)]
@@ -29,8 +39,8 @@ pub(super) struct Segment {
 
 /// A section header in plain numbers; `file` lies inside the bytes and is empty for NOBITS.
 #[derive(Debug, Clone)]
-pub(super) struct Section {
-    pub(super) name: String,
+pub(super) struct Section<'a> {
+    pub(super) name: &'a [u8],
     pub(super) kind: elf::SectionType,
     pub(super) flags: u64,
     pub(super) addr: u64,
@@ -42,7 +52,7 @@ pub(super) struct Elf<'a> {
     pub(super) path: &'a Path,
     pub(super) bytes: &'a [u8],
     pub(super) segments: Vec<Segment>,
-    pub(super) sections: Vec<Section>,
+    pub(super) sections: Vec<Section<'a>>,
 }
 
 impl<'a> Elf<'a> {
@@ -96,11 +106,11 @@ impl<'a> Elf<'a> {
         self.segments.iter().filter(|segment| segment.kind == elf::PT_LOAD)
     }
 
-    pub(super) fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name)
+    pub(super) fn section(&self, name: &str) -> Option<&Section<'a>> {
+        self.sections.iter().find(|section| section.name == name.as_bytes())
     }
 
-    pub(super) fn section_of(&self, kind: elf::SectionType) -> Option<&Section> {
+    pub(super) fn section_of(&self, kind: elf::SectionType) -> Option<&Section<'a>> {
         self.sections.iter().find(|section| section.kind == kind)
     }
 
@@ -140,7 +150,11 @@ impl<'a> Elf<'a> {
 }
 
 /// Both header tables; refuses the file unless all their ranges lie inside it.
-fn tables(path: &Path, bytes: &[u8], header: &FileHeader64<LE>) -> Result<(Vec<Segment>, Vec<Section>), LoadError> {
+fn tables<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    header: &FileHeader64<LE>,
+) -> Result<(Vec<Segment>, Vec<Section<'a>>), LoadError> {
     let bad = |reason: &str| malformed(path, reason.into());
     let end = |offset: u64, size: u64| offset.checked_add(size).ok_or_else(|| bad("a range overflows"));
     let found_len = bytes.len() as u64;
@@ -156,6 +170,12 @@ fn tables(path: &Path, bytes: &[u8], header: &FileHeader64<LE>) -> Result<(Vec<S
         return Err(truncated(need));
     }
     let headers = header.program_headers(LE, bytes).map_err(|e| malformed(path, e.to_string()))?;
+    if headers.len() > MOST_SEGMENTS {
+        return Err(malformed(
+            path,
+            format!("{} program headers, at most {MOST_SEGMENTS} are expected", headers.len()),
+        ));
+    }
     let shnum = header.shnum(LE, bytes).map_err(|e| malformed(path, e.to_string()))?;
     need = need.max(end(shoff, u64::from(shnum) * SECTION_HEADER)?);
     for ph in headers {
@@ -181,12 +201,14 @@ fn tables(path: &Path, bytes: &[u8], header: &FileHeader64<LE>) -> Result<(Vec<S
         addr: ph.p_vaddr.get(LE),
         memsz: ph.p_memsz.get(LE),
     });
+    let index = header.shstrndx(LE, bytes).ok().map(|index| SectionIndex(index as usize));
+    let names = index.and_then(|index| table.section(index).ok()).filter(|sh| has_bytes(sh.sh_type(LE)));
+    let names = names.map_or(&[][..], |sh| &bytes[range(sh.sh_offset(LE), sh.sh_size(LE))]);
     let mut sections = Vec::new();
     for sh in table.iter().skip(1) {
-        let name = table.section_name(LE, sh).map_err(|e| malformed(path, e.to_string()))?;
         let kind = sh.sh_type(LE);
         sections.push(Section {
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: name_at(names, sh.sh_name.get(LE)).ok_or_else(|| bad("the name of a section has no end"))?,
             kind,
             flags: sh.sh_flags(LE).0,
             addr: sh.sh_addr(LE),
@@ -194,6 +216,13 @@ fn tables(path: &Path, bytes: &[u8], header: &FileHeader64<LE>) -> Result<(Vec<S
         });
     }
     Ok((segments.collect(), sections))
+}
+
+/// The name at an offset, up to its end, which is not looked for further than a name is long.
+fn name_at(names: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = names.get(usize::try_from(offset).ok()?..)?;
+    let rest = &rest[..rest.len().min(MOST_NAME)];
+    Some(&rest[..rest.iter().position(|&b| b == 0)?])
 }
 
 fn has_bytes(kind: elf::SectionType) -> bool {

@@ -1,12 +1,14 @@
 //! The order of the checks: the errors that help most come first.
 
+use std::ops::Range;
+use std::path::Path;
+
 use object::elf as consts;
 
 use super::dynamic::Dynamic;
 use super::elf::Elf;
 use super::{
-    DESCRIPTOR_SECTION, Descriptor, ENTRY_SYMBOL, Facts, ReadImage, VerifyPolicy, descriptor, holes, ident, lookup,
-    needed, reloc,
+    DESCRIPTOR_SECTION, Descriptor, ENTRY_SYMBOL, Facts, VerifyPolicy, descriptor, holes, ident, lookup, needed, reloc,
 };
 use crate::error::LoadError;
 
@@ -19,9 +21,12 @@ pub(super) struct Examination {
 }
 
 /// All checks in the order in which their errors help most: damage, then "is no plugin", then "is not fit".
-pub(super) fn examine(image: &ReadImage, policy: &VerifyPolicy) -> Examination {
+///
+/// A total function of the bytes: whatever they are, it ends soon and takes little memory; the fuzz targets show it
+/// (`scripts/fuzz`). `sparse`: see [`ReadImage::sparse`](super::ReadImage).
+pub(super) fn examine(path: &Path, bytes: &[u8], sparse: &[Range<u64>], policy: &VerifyPolicy) -> Examination {
     let mut found = Examination::default();
-    let elf = match Elf::parse(image.path(), image.bytes()) {
+    let elf = match Elf::parse(path, bytes) {
         Ok(elf) => elf,
         Err(error) => {
             found.refusals.push(error);
@@ -34,7 +39,7 @@ pub(super) fn examine(image: &ReadImage, policy: &VerifyPolicy) -> Examination {
         refusals.push(LoadError::Executable { path: elf.path.into(), found: "position independent" });
     }
     let descriptor = descriptor_content(&elf).map_err(|e| refusals.push(e)).ok();
-    holes::check(&elf, image.sparse()).unwrap_or_else(|e| refusals.push(e));
+    holes::check(&elf, sparse).unwrap_or_else(|e| refusals.push(e));
     match dynamic {
         Ok(dynamic) => {
             found.facts = structure(&elf, &dynamic, policy, refusals).map_err(|e| refusals.push(e)).ok();
@@ -42,9 +47,9 @@ pub(super) fn examine(image: &ReadImage, policy: &VerifyPolicy) -> Examination {
         Err(error) => refusals.push(error),
     }
     if let Some(content) = descriptor {
-        match descriptor::parse(image.path(), content, policy) {
+        match descriptor::parse(path, content, policy) {
             Ok(descriptor) => {
-                refusals.extend(descriptor::judge(image.path(), &descriptor, policy));
+                refusals.extend(descriptor::judge(path, &descriptor, policy));
                 found.descriptor = Some(descriptor);
             }
             Err(error) => refusals.push(error),

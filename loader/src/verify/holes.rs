@@ -32,13 +32,17 @@ const CODE: usize = 64;
 
 /// Looks for pages of zeros in code and in [`TABLES`], and for ranges of code that the file system holds no data for.
 pub(super) fn check(elf: &Elf<'_>, sparse: &[Range<u64>]) -> Result<(), LoadError> {
+    let mut looked_at = 0;
     for section in &elf.sections {
         let code = section.flags & elf::SHF_EXECINSTR.0 != 0;
-        let table = TABLES.iter().find(|(name, _)| *name == section.name).map(|(_, least)| *least);
-        if let Some(least) = table.or(code.then_some(CODE))
-            && let Some(offset) = zero_page(elf.bytes, section.file.clone(), least)
-        {
-            return Err(elf.hole(offset, &section.name));
+        let table = TABLES.iter().find(|(name, _)| name.as_bytes() == section.name).map(|(_, least)| *least);
+        let Some(least) = table.or(code.then_some(CODE)) else { continue };
+        looked_at += section.file.len();
+        if looked_at > elf.bytes.len() {
+            return Err(elf.malformed("sections of code and tables overlap".into()));
+        }
+        if let Some(offset) = zero_page(elf.bytes, section.file.clone(), least) {
+            return Err(elf.hole(offset, &String::from_utf8_lossy(section.name)));
         }
     }
     for segment in elf.loads().filter(|segment| segment.flags & elf::PF_X.0 != 0) {

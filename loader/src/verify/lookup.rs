@@ -21,17 +21,17 @@ pub(super) fn find(elf: &Elf<'_>, dynamic: &Dynamic<'_>, name: &str) -> Option<u
     }
     let hash = elf::gnu_hash(name.as_bytes());
     let masks_at = table + 16;
-    let mask = elf.u64_at(masks_at + u64::from((hash / 64) & (masks - 1)) * 8)?;
+    let mask = elf.u64_at(masks_at.checked_add(u64::from((hash / 64) & (masks - 1)) * 8)?)?;
     let bits = 1_u64 << (hash % 64) | 1_u64 << (hash.checked_shr(shift)? % 64);
     if mask & bits != bits {
         return None;
     }
-    let buckets_at = masks_at + u64::from(masks) * 8;
-    let chains_at = buckets_at + u64::from(buckets) * 4;
-    let mut index = word(buckets_at + u64::from(hash % buckets) * 4)?;
+    let buckets_at = masks_at.checked_add(u64::from(masks) * 8)?;
+    let chains_at = buckets_at.checked_add(u64::from(buckets) * 4)?;
+    let mut index = word(buckets_at.checked_add(u64::from(hash % buckets) * 4)?)?;
     // Ends at the last entry of the chain, or with the symbols.
     while (index as usize) < dynamic.symbol_count() {
-        let value = word(chains_at + u64::from(index.checked_sub(base)?) * 4)?;
+        let value = word(chains_at.checked_add(u64::from(index.checked_sub(base)?) * 4)?)?;
         if value | 1 == hash | 1 && dynamic.is_named(index as usize, name) {
             return Some(index as usize);
         }

@@ -11,6 +11,9 @@ mod digest;
 mod dynamic;
 mod elf;
 mod examine;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod holes;
 mod ident;
 mod lookup;
@@ -132,7 +135,7 @@ impl ReadImage {
     /// # Errors
     /// [`LoadError`] of the groups "structure" and "descriptor": the first reason for refusal.
     pub fn verify(self, policy: &VerifyPolicy) -> Result<VerifiedImage, LoadError> {
-        let found = examine(&self, policy);
+        let found = examine(self.path(), self.bytes(), self.sparse(), policy);
         if let Some(refusal) = found.refusals.into_iter().next() {
             return Err(refusal);
         }
@@ -170,7 +173,7 @@ pub fn inspect(path: impl Into<PathBuf>, limits: &ReadLimits, policy: &VerifyPol
     match Candidate::from_path(path).read(limits) {
         Err(error) => found.refusals.push(error),
         Ok(image) => {
-            let examination = examine(&image, policy);
+            let examination = examine(image.path(), image.bytes(), image.sparse(), policy);
             found.digest = Some(image.digest());
             found.size = Some(image.size());
             found.facts = examination.facts;

@@ -21,6 +21,9 @@ pub const ALWAYS_ALLOWED: &[&str] = &[
     "ld-linux-aarch64.so.1",
 ];
 
+/// Most records of needed versions: a library that needs all of glibc's has a few hundred.
+const MOST_RECORDS: u32 = 16_384;
+
 /// DT_NEEDED, and the filter tags, which load a library just the same.
 pub(super) fn libraries(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<Vec<String>, LoadError> {
     let mut all = dynamic.strings(elf, elf::DT_NEEDED)?;
@@ -67,8 +70,18 @@ pub(super) fn lowest_glibc(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<Optio
     let outside = || elf.malformed("the table of needed versions lies outside the file".into());
     let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     let mut highest: Option<Vec<u32>> = None;
-    // DT_VERNEEDNUM bounds the walk; a record that leads to itself cannot keep us.
-    for _ in 0..dynamic.get(elf::DT_VERNEEDNUM).unwrap_or(0).min(4096) {
+    // A record that leads to itself cannot keep us.
+    let mut records = 0_u32;
+    let mut one_more = || {
+        records += 1;
+        if records > MOST_RECORDS {
+            Err(elf.malformed(format!("needs more than {MOST_RECORDS} versions")))
+        } else {
+            Ok(())
+        }
+    };
+    for _ in 0..dynamic.get(elf::DT_VERNEEDNUM).unwrap_or(0) {
+        one_more()?;
         let need = elf.bytes_at(at, 16).ok_or_else(outside)?;
         if need[..2] != [1, 0] {
             let offset = elf.file_range(at, 16).map_or(0, |range| range.start);
@@ -79,6 +92,7 @@ pub(super) fn lowest_glibc(elf: &Elf<'_>, dynamic: &Dynamic<'_>) -> Result<Optio
         }
         let mut aux_at = at.checked_add(number(need, 8).into()).ok_or_else(outside)?;
         for _ in 0..u16::from_le_bytes([need[2], need[3]]) {
+            one_more()?;
             let aux = elf.bytes_at(aux_at, 16).ok_or_else(outside)?;
             let name = dynamic.string(number(aux, 8).into()).ok_or_else(outside)?;
             let numbers = name.strip_prefix("GLIBC_").map(|v| v.split('.').map(str::parse).collect());

@@ -38,8 +38,15 @@ pub fn entry(out: &Path, answer: &str, descriptor: &str, flags: &[&str]) {
     let bytes = descriptor.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",");
     let define = [format!("-DANSWER={answer}"), format!("-DDESCRIPTOR={{{bytes}}}")];
     let define = define.iter().map(String::as_str).collect::<Vec<_>>();
-    let flags = [&["-shared", "-fPIC"], &*define, flags].concat();
+    let include = format!("-I{}", c_headers().display());
+    let flags = [&["-shared", "-fPIC", &include], &*define, flags].concat();
     compile(out, &crate::fixtures("bad-plugins/c/entry.c"), &flags);
+}
+
+/// The folder of `mini_chat_plugin.h`.
+#[must_use]
+pub fn c_headers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/abi/include")
 }
 
 /// C text as the file `out`.

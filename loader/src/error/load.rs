@@ -185,7 +185,10 @@ pub enum LoadError {
     #[error("{path}: {reason}; move that work into the constructor")]
     EarlyAllocation { path: PathBuf, reason: String },
     /// The entry refuses this host, or gives nothing to use.
-    #[error("{path}: its entry refuses this host: {reason}; build it with the SDK of this host's ABI major")]
+    #[error(
+        "{path}: its entry and this host do not come together: {reason}; build it with the SDK's export_plugin!, or, if it says that \
+         the host is too old, update the host"
+    )]
     EntryRefused { path: PathBuf, reason: String },
     /// The descriptor says another thing than the functions that are there.
     #[error(
@@ -198,7 +201,7 @@ pub enum LoadError {
     LayoutMissing { path: PathBuf },
     /// The two sides mean different things by what crosses.
     #[error(
-        "{path}: its ABI differs from this host's, though the version is the same: {}; build it with an unmodified SDK",
+        "{path}: its ABI differs from this host's by more than minors may: {}; build it with an unmodified SDK",
         mismatches.join("; ")
     )]
     LayoutMismatch { path: PathBuf, mismatches: Vec<String> },

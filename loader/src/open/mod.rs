@@ -13,6 +13,7 @@
 //! 2. The entry is called once per image, right after mapping, before anything else of it.
 //! 3. The file has the entry symbol as a function (verified), and its descriptor says an ABI major that this host knows.
 
+mod header;
 mod layout;
 pub(crate) mod turn;
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use abi_stable::library::{AbiHeaderRef, LibHeader};
+use abi_stable::library::LibHeader;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use mini_chat_plugin_abi::descriptor::ABI_MAJOR;
 use mini_chat_plugin_abi::entry::{
@@ -190,13 +191,8 @@ fn answered(reply: &EntryReply, path: &Path) -> Result<&'static LibHeader, LoadE
     if header.is_null() {
         return Err(refused(format!("it gives no module for ABI major {ABI_MAJOR}")));
     }
-    if !header.cast::<usize>().is_aligned() {
-        return Err(refused("its library header is not aligned".to_owned()));
-    }
-    // SAFETY: with CHECK_ABI_STABLE the pointer is an abi_stable header, valid for 'static (invariant 1); an AbiHeaderRef
-    // is a transparent pointer to it.
-    let header = unsafe { std::mem::transmute::<*const c_void, AbiHeaderRef>(header) };
-    header.upgrade().map_err(|error| refused(first_line(&error.to_string())))
+    // SAFETY: with CHECK_ABI_STABLE the pointer is one to an abi_stable header, valid for 'static (invariant 1).
+    unsafe { header::read(header) }.map_err(refused)
 }
 
 fn message(reply: &EntryReply) -> String {

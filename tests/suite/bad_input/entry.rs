@@ -16,6 +16,10 @@ crate::cases::cases! {
     no_module => "entry-refused",
     a_misaligned_header => "entry-refused",
     a_foreign_header => "entry-refused",
+    a_module_of_another_major => "entry-refused",
+    a_header_of_another_release => "entry-refused",
+    null_tables => "entry-refused",
+    null_functions => "entry-refused",
     a_function_that_nobody_has => "map-failed",
     allocates_before_main => "early-allocation",
     no_layout => "layout-missing",
@@ -35,8 +39,8 @@ fn answer(answer: &str) -> (&'static str, String) {
 
 fn refused(how: &str, why: &str) -> &'static str {
     let (kind, text) = answer(how);
-    let advice = "build it with the SDK of this host's ABI major";
-    assert_eq!(text, format!("its entry refuses this host: {why}; {advice}"));
+    let advice = "build it with the SDK's export_plugin!, or, if it says that the host is too old, update the host";
+    assert_eq!(text, format!("its entry and this host do not come together: {why}; {advice}"));
     kind
 }
 
@@ -79,10 +83,26 @@ fn a_misaligned_header() -> &'static str {
 }
 
 fn a_foreign_header() -> &'static str {
-    let (kind, text) = answer("FOREIGN_HEADER");
-    assert!(text.starts_with("its entry refuses this host: "), "{text}");
-    assert!(text.lines().count() == 1 && text.len() < 400, "{text}");
-    kind
+    let zeros = "\\x00".repeat(32);
+    let expected = format!("its library header begins with `{zeros}`, expected `abi stable library for Rust     `");
+    refused("FOREIGN_HEADER", &expected)
+}
+
+/// The descriptor says major 1.
+fn a_module_of_another_major() -> &'static str {
+    refused("OTHER_MAJOR", "it gives no module for ABI major 1")
+}
+
+fn a_header_of_another_release() -> &'static str {
+    refused("OLD_HEADER", "its library header is one of abi_stable 0.7, this host's is one of 0.11")
+}
+
+fn null_tables() -> &'static str {
+    refused("NULL_TABLES", "its library header has null where its name must stand")
+}
+
+fn null_functions() -> &'static str {
+    refused("NULL_FUNCTIONS", "its table of test functions has null in it")
 }
 
 fn a_function_that_nobody_has() -> &'static str {

@@ -7,7 +7,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use mini_chat_plugin_abi::call::FfiCallContext;
+use mini_chat_plugin_abi::buffer::FfiStr;
+use mini_chat_plugin_abi::call::{FfiCallContext, FfiExecutionMode, FfiToken};
 
 /// Time left until the host stops waiting for the call; zero if it has passed. None: no limit, or not in a call.
 #[must_use]
@@ -40,23 +41,13 @@ pub fn attempt() -> Option<u32> {
 /// The same text for every attempt to deliver one event. None: there is none, or not in a call.
 #[must_use]
 pub fn idempotency_key() -> Option<String> {
-    current(|info| info.idempotency_key.to_owned()).filter(|key| !key.is_empty())
+    current(|info| info.idempotency_key.as_str().to_owned()).filter(|key| !key.is_empty())
 }
 
 /// The W3C Trace Context `traceparent` of the caller. None: there is none, or not in a call.
 #[must_use]
 pub fn traceparent() -> Option<String> {
-    current(|info| info.traceparent.to_owned()).filter(|text| !text.is_empty())
-}
-
-/// What a call's context says, borrowed.
-#[derive(Clone, Copy)]
-pub(crate) struct CallInfo<'a> {
-    deadline_ns: u64,
-    call_id: u64,
-    attempt: u32,
-    idempotency_key: &'a str,
-    traceparent: &'a str,
+    current(|info| info.traceparent.as_str().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// What a call's context says, kept by a pending call.
@@ -64,68 +55,62 @@ pub(crate) struct OwnedCallInfo {
     deadline_ns: u64,
     call_id: u64,
     attempt: u32,
+    mode: FfiExecutionMode,
     idempotency_key: Box<str>,
     traceparent: Box<str>,
 }
 
-// Invariant 1: `CURRENT` is null or points at a `CallInfo` on the stack of a `scope` that is running on this thread; the
+// Invariant 1: `CURRENT` is null or points at a context that is borrowed by a `scope` which is running on this thread; the
 // scope resets it before it returns or unwinds.
 thread_local! {
-    static CURRENT: Cell<*const CallInfo<'static>> = const { Cell::new(std::ptr::null()) };
+    static CURRENT: Cell<*const FfiCallContext<'static>> = const { Cell::new(std::ptr::null()) };
 }
 
-fn current<R>(read: impl FnOnce(&CallInfo<'_>) -> R) -> Option<R> {
-    let pointer = CURRENT.try_with(Cell::get).ok()?;
+fn current<R>(read: impl FnOnce(&FfiCallContext<'_>) -> R) -> Option<R> {
     // SAFETY: invariant 1; the reference does not leave `read`, which runs inside the scope.
-    unsafe { pointer.as_ref() }.map(read)
+    unsafe { CURRENT.get().as_ref() }.map(read)
 }
 
-impl<'a> CallInfo<'a> {
-    pub(crate) fn of(context: &FfiCallContext<'a>) -> Self {
+/// Runs `f` with this as the current call of the thread.
+#[inline]
+pub(crate) fn scope<R>(context: &FfiCallContext<'_>, f: impl FnOnce() -> R) -> R {
+    struct Reset(*const FfiCallContext<'static>);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    // Invariant 1.
+    let _reset = Reset(CURRENT.replace(std::ptr::from_ref(context).cast()));
+    f()
+}
+
+impl OwnedCallInfo {
+    pub(crate) fn of(context: &FfiCallContext<'_>) -> Self {
         Self {
             deadline_ns: context.deadline_ns,
             call_id: context.call_id,
             attempt: context.attempt,
-            idempotency_key: context.idempotency_key.as_str(),
-            traceparent: context.traceparent.as_str(),
-        }
-    }
-
-    pub(crate) fn to_owned(self) -> OwnedCallInfo {
-        OwnedCallInfo {
-            deadline_ns: self.deadline_ns,
-            call_id: self.call_id,
-            attempt: self.attempt,
-            idempotency_key: self.idempotency_key.into(),
-            traceparent: self.traceparent.into(),
+            mode: context.mode,
+            idempotency_key: context.idempotency_key.as_str().into(),
+            traceparent: context.traceparent.as_str().into(),
         }
     }
 
     /// Runs `f` with this as the current call of the thread.
     pub(crate) fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Reset(*const CallInfo<'static>);
-        impl Drop for Reset {
-            fn drop(&mut self) {
-                let _ = CURRENT.try_with(|cell| cell.set(self.0));
-            }
-        }
-        let pointer = std::ptr::from_ref(self).cast::<CallInfo<'static>>();
-        let before = CURRENT.try_with(|cell| cell.replace(pointer)).unwrap_or(std::ptr::null());
-        let _reset = Reset(before);
-        f()
-    }
-}
-
-impl OwnedCallInfo {
-    pub(crate) fn scope<R>(&self, f: impl FnOnce() -> R) -> R {
-        CallInfo {
+        let context = FfiCallContext {
             deadline_ns: self.deadline_ns,
             call_id: self.call_id,
             attempt: self.attempt,
-            idempotency_key: &self.idempotency_key,
-            traceparent: &self.traceparent,
-        }
-        .scope(f)
+            mode: self.mode,
+            idempotency_key: FfiStr::new(&self.idempotency_key),
+            traceparent: FfiStr::new(&self.traceparent),
+            // What is said of a call does not include these two.
+            token: FfiToken::NONE,
+            extensions: std::ptr::null(),
+        };
+        scope(&context, f)
     }
 }
 

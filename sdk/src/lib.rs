@@ -63,7 +63,7 @@ pub mod __private {
     pub use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
 
     pub use crate::plugin::definition::PluginDefinition;
-    pub use crate::plugin::descriptor::{DescriptorText, check};
+    pub use crate::plugin::descriptor::{DescriptorText, mistake};
     pub use crate::plugin::vtable::{audit, model_policy};
     #[cfg(mini_chat_elf)]
     pub use crate::plugin::{

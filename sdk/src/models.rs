@@ -113,6 +113,14 @@ pub struct UsageEvent {
     pub settlement_method: String,
     /// Number of the policy version that the turn ran under.
     pub policy_version_applied: i64,
+    /// How often the web was searched.
+    #[cfg(mini_chat_abi = "1.2")]
+    #[serde(default)]
+    pub web_search_calls: u32,
+    /// How often the code interpreter ran.
+    #[cfg(mini_chat_abi = "1.2")]
+    #[serde(default)]
+    pub code_interpreter_calls: u32,
     /// When the turn was settled.
     #[serde(with = "time::serde::rfc3339")]
     pub timestamp: OffsetDateTime,

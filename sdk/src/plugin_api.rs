@@ -1,6 +1,6 @@
 //! The two traits that a plugin implements and a host calls.
 //!
-//! The text of the traits is that of the mini-chat SDK, unchanged. Around it: a host holds a plugin as
+//! The text of the traits is that of the mini-chat SDK, unchanged but for what the compiler says where one is missing. Around it: a host holds a plugin as
 //! `Arc<dyn …ClientV1>` and may call it from any thread, many calls at a time.
 
 use async_trait::async_trait;
@@ -19,6 +19,12 @@ use crate::models::{PolicySnapshot, PolicyVersionInfo, UsageEvent, UserLicenseSt
 ///
 /// Every method accepts a [`CancellationToken`] so callers can abort
 /// in-flight HTTP requests on shutdown or request cancellation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement the trait of `serves: [model_policy]`",
+    label = "`MiniChatModelPolicyPluginClientV1` is missing",
+    note = "implement it (`#[async_trait] impl MiniChatModelPolicyPluginClientV1 for {Self}`), or take `model_policy` out of \
+            `serves`"
+)]
 #[async_trait]
 pub trait MiniChatModelPolicyPluginClientV1: Send + Sync {
     /// Get the current policy version for a user.
@@ -92,17 +98,38 @@ pub trait MiniChatModelPolicyPluginClientV1: Send + Sync {
 ///
 /// When multiple audit plugin instances are registered, each MUST be
 /// independent. A failure in one plugin MUST NOT prevent delivery to others.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement the trait of `serves: [audit]`",
+    label = "`MiniChatAuditPluginClientV1` is missing",
+    note = "implement it (`#[async_trait] impl MiniChatAuditPluginClientV1 for {Self}`), or take `audit` out of `serves`"
+)]
 #[async_trait]
 pub trait MiniChatAuditPluginClientV1: Send + Sync {
     /// Emit a turn audit event (turn completed or failed).
-    async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError>;
+    async fn emit_turn_audit(
+        &self,
+        event: TurnAuditEvent,
+        #[cfg(mini_chat_abi = "1.2")] cancel: CancellationToken,
+    ) -> Result<(), MiniChatAuditPluginError>;
 
     /// Emit a turn-retry audit event.
-    async fn emit_turn_retry_audit(&self, event: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError>;
+    async fn emit_turn_retry_audit(
+        &self,
+        event: TurnRetryAuditEvent,
+        #[cfg(mini_chat_abi = "1.2")] cancel: CancellationToken,
+    ) -> Result<(), MiniChatAuditPluginError>;
 
     /// Emit a turn-edit audit event.
-    async fn emit_turn_edit_audit(&self, event: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError>;
+    async fn emit_turn_edit_audit(
+        &self,
+        event: TurnEditAuditEvent,
+        #[cfg(mini_chat_abi = "1.2")] cancel: CancellationToken,
+    ) -> Result<(), MiniChatAuditPluginError>;
 
     /// Emit a turn-delete audit event.
-    async fn emit_turn_delete_audit(&self, event: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError>;
+    async fn emit_turn_delete_audit(
+        &self,
+        event: TurnDeleteAuditEvent,
+        #[cfg(mini_chat_abi = "1.2")] cancel: CancellationToken,
+    ) -> Result<(), MiniChatAuditPluginError>;
 }

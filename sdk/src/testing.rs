@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::context::{Handover, LogLevel, PluginContext, Purpose};
 use crate::plugin::host::Host;
+#[cfg(not(mini_chat_abi = "1.0"))]
 use crate::plugin::trace::nowhere;
 use crate::plugin_error::PluginError;
 
@@ -153,6 +154,7 @@ impl Services {
         log: Self::log,
         metric: Self::metric,
         fact: Self::fact,
+        #[cfg(not(mini_chat_abi = "1.0"))]
         tracing: nowhere::functions(),
     });}
 

@@ -23,6 +23,8 @@ use core::{fmt, slice, str};
 
 use abi_stable::StableAbi;
 
+use crate::records::layout::assert_layout;
+
 /// An owned UTF-8 string: a `String` taken apart.
 #[repr(C)]
 #[derive(StableAbi)]
@@ -32,8 +34,7 @@ pub struct FfiString {
     cap: usize,
 }
 
-const _: () = assert!(size_of::<FfiString>() == 3 * size_of::<usize>());
-const _: () = assert!(align_of::<FfiString>() == align_of::<usize>());
+assert_layout!(FfiString: size 24, align 8 { ptr: 0, len: 8, cap: 16 });
 
 // SAFETY: invariant 2: an FfiString owns its bytes as a String does, and String is Send.
 unsafe impl Send for FfiString {}
@@ -164,7 +165,7 @@ pub struct FfiStr<'a> {
     _borrows: PhantomData<&'a u8>,
 }
 
-const _: () = assert!(size_of::<FfiStr<'static>>() == 2 * size_of::<usize>());
+assert_layout!(FfiStr: size 16, align 8 { ptr: 0, len: 8, _borrows: 16 });
 
 // SAFETY: an FfiStr is a `&'a str` taken apart, and `&str` is Send.
 unsafe impl Send for FfiStr<'_> {}
@@ -207,7 +208,7 @@ pub struct FfiBytes<'a> {
     _borrows: PhantomData<&'a u8>,
 }
 
-const _: () = assert!(size_of::<FfiBytes<'static>>() == 2 * size_of::<usize>());
+assert_layout!(FfiBytes: size 16, align 8 { ptr: 0, len: 8, _borrows: 16 });
 
 // SAFETY: an FfiBytes is a `&'a [u8]` taken apart, and `&[u8]` is Send.
 unsafe impl Send for FfiBytes<'_> {}

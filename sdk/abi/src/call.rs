@@ -9,6 +9,7 @@ use async_ffi::FfiFuture;
 use crate::buffer::FfiStr;
 use crate::error::FfiError;
 use crate::open_enum::open_enum;
+use crate::records::layout::assert_layout;
 
 /// What a finished call gives.
 pub type FfiReply<T> = RResult<T, FfiError>;
@@ -94,4 +95,8 @@ pub struct FfiCallContext<'a> {
     pub extensions: *const FfiCallExtension,
 }
 
-const _: () = assert!(size_of::<FfiCallContext<'static>>() == 72 && align_of::<FfiCallContext<'static>>() == 8);
+assert_layout!(FfiCallContext: size 72, align 8 {
+    deadline_ns: 0, call_id: 8, attempt: 16, mode: 20, idempotency_key: 24, traceparent: 40,
+    token: 56, extensions: 64,
+});
+assert_layout!(FfiCallExtension: size 16, align 8 { kind: 0, must_understand: 4, next: 8 });

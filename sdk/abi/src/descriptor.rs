@@ -17,13 +17,28 @@ pub const FORMAT: u32 = 1;
 /// The ABI major of this crate.
 pub const ABI_MAJOR: u32 = 1;
 
-/// The ABI version: the version of this crate.
-pub const ABI_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The ABI version: the version of this crate; tests also build its neighbours (`ABI.md`).
+pub const ABI_VERSION: &str = if cfg!(mini_chat_abi = "1.0") {
+    "1.0.0"
+} else if cfg!(mini_chat_abi = "1.2") {
+    "1.2.0"
+} else {
+    env!("CARGO_PKG_VERSION")
+};
 
 /// Kind and methods of the model-policy trait, in the order of the vtable.
 pub const MODEL_POLICY: (&str, &[&str]) = (
     "model_policy",
-    &["get_current_policy_version", "get_policy_snapshot", "get_user_limits", "publish_usage", "check_user_license"],
+    &[
+        "get_current_policy_version",
+        "get_policy_snapshot",
+        "get_user_limits",
+        "publish_usage",
+        #[cfg(not(mini_chat_abi = "1.0"))]
+        "check_user_license",
+        #[cfg(mini_chat_abi = "1.2")]
+        "publish_usage_v2",
+    ],
 );
 
 /// Kind and methods of the audit trait, in the order of the vtable.

@@ -1,7 +1,7 @@
 //! The entry: one exported C symbol with a tiny signature, frozen for ever.
 //!
-//! Everything else may change with an ABI major; this module may not. It is plain C (see `include/mini_chat_plugin.h`
-//! once it is published): a loader can call it without knowing anything of the library but its name.
+//! Everything else may change with an ABI major; this module may not. It is plain C, and `include/mini_chat_plugin.h` says the
+//! same in C: a loader can call it without knowing anything of the library but its name.
 //!
 //! Life cycle: the host calls the symbol [`ENTRY_SYMBOL`] once per image, right after mapping it, from one thread,
 //! before anything else. It then asks [`EntryReply::module`] for the major it wants.
@@ -9,6 +9,7 @@
 use core::ffi::c_void;
 
 use crate::heap::HeapTable;
+use crate::records::layout::assert_layout;
 
 /// Name of the exported symbol, of type [`EntryFn`].
 pub const ENTRY_SYMBOL: &str = "mini_chat_plugin_entry";
@@ -22,7 +23,7 @@ pub const MAGIC: [u8; 16] = *b"mini-chat-plugin";
 /// (immortal), copies the rest.
 pub type EntryFn = unsafe extern "C" fn(args: *const EntryArgs, reply: *mut EntryReply);
 
-/// What the host says. Extended only at its end; `size` says how much of it there is.
+/// What the host says. Never extended: by `size` either side refuses one that is smaller than it knows.
 #[repr(C)]
 pub struct EntryArgs {
     /// Size of this struct in bytes, as the host was compiled.
@@ -76,5 +77,10 @@ pub const STATUS_PANICKED: u32 = 4;
 /// The module is described by an abi_stable library header and is to be checked with it.
 pub const CHECK_ABI_STABLE: u32 = 1;
 
-const _: () = assert!(size_of::<EntryArgs>() == 7 * 8 || size_of::<usize>() != 8);
-const _: () = assert!(size_of::<EntryReply>() == 56 || size_of::<usize>() != 8);
+assert_layout!(EntryArgs: size 56, align 8 {
+    size: 0, heap: 8, image: 16, host_name: 24, host_name_len: 32, host_version: 40,
+    host_version_len: 48,
+});
+assert_layout!(EntryReply: size 56, align 8 {
+    size: 0, magic: 8, status: 24, check: 28, message: 32, message_len: 40, module: 48,
+});

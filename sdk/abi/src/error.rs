@@ -4,6 +4,7 @@ use abi_stable::StableAbi;
 
 use crate::buffer::FfiString;
 use crate::open_enum::open_enum;
+use crate::records::layout::assert_layout;
 
 open_enum! {
     /// Where an error comes from: the plugin's own code, or the machinery around it.
@@ -64,7 +65,9 @@ pub struct FfiError {
     pub detail: FfiString,
 }
 
-const _: () = assert!(size_of::<FfiError>() == 72 && align_of::<FfiError>() == 8);
+assert_layout!(FfiError: size 72, align 8 {
+    origin: 0, kind: 4, code: 8, flags: 12, retry_after_ms: 16, message: 24, detail: 48,
+});
 
 impl FfiError {
     /// `retry_after_ms` carries a value.

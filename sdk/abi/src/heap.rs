@@ -9,7 +9,9 @@
 
 use core::ffi::c_void;
 
-/// The host's allocator as C functions. Extended only at its end; `size` says how much of it there is.
+use crate::records::layout::assert_layout;
+
+/// The host's allocator as C functions. Never extended: by `size` a plugin refuses one that is smaller than it knows.
 ///
 /// Each function has the contract of the method of the same name of `core::alloc::GlobalAlloc`, takes `context` of this
 /// table as its first argument, does not unwind, and may be called from any thread. A null result means that memory is
@@ -30,7 +32,9 @@ pub struct HeapTable {
     pub dealloc: unsafe extern "C" fn(*mut c_void, *mut u8, usize, usize),
 }
 
-const _: () = assert!(size_of::<HeapTable>() == 6 * size_of::<usize>());
+assert_layout!(HeapTable: size 48, align 8 {
+    size: 0, context: 8, alloc: 16, alloc_zeroed: 24, realloc: 32, dealloc: 40,
+});
 
 // SAFETY: the functions may be called from any thread (contract above) and the context is only passed back to them.
 unsafe impl Sync for HeapTable {}

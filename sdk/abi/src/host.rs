@@ -9,6 +9,7 @@ use abi_stable::StableAbi;
 
 use crate::buffer::{FfiStr, FfiString};
 use crate::open_enum::open_enum;
+#[cfg(not(mini_chat_abi = "1.0"))]
 use crate::tracing::HostTracingRef;
 
 open_enum! {
@@ -57,5 +58,6 @@ pub struct HostServices {
     #[sabi(last_prefix_field)]
     pub fact: extern "C" fn(u64, FfiStr<'_>, &mut FfiString) -> FfiServiceStatus,
     /// Spans and events. Immortal. Since ABI 1.1; without it they go nowhere.
+    #[cfg(not(mini_chat_abi = "1.0"))]
     pub tracing: HostTracingRef,
 }

@@ -7,6 +7,7 @@ use abi_stable::StableAbi;
 use crate::buffer::{FfiBytes, FfiStr};
 use crate::host::HostServicesRef;
 use crate::open_enum::open_enum;
+use crate::records::layout::assert_layout;
 use crate::state::FfiStateKind;
 
 open_enum! {
@@ -74,5 +75,8 @@ pub struct FfiCloseReport {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<FfiCloseReport>() == 16);
-const _: () = assert!(size_of::<FfiOpenArgs<'static>>() == 104);
+assert_layout!(FfiCloseReport: size 16, align 8 { live_calls: 0, runtime_stopped: 8, reserved: 12 });
+assert_layout!(FfiOpenArgs: size 104, align 8 {
+    name: 0, generation: 16, purpose: 24, workers: 28, config: 32, data_dir: 48, host: 64,
+    services: 72, state: 80, state_kind: 96, reserved: 100,
+});

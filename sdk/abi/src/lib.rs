@@ -1,6 +1,7 @@
 //! The frozen C ABI between a mini-chat host and its plugins: every byte that crosses, and nothing else.
 //!
-//! The version of this crate *is* the ABI version. The rules, in short (`ABI.md` has them in full once 1.1 is frozen):
+//! The version of this crate *is* the ABI version. The rules, in short (`ABI.md`, beside this crate's manifest, has them
+//! in full, with what becomes of calls between two minors):
 //!
 //! * a released record never changes, not even at its end; new data is a new record and a new method;
 //! * vtables are prefix types: methods are appended, never moved or removed;
@@ -12,7 +13,7 @@
 //!
 //! | module | what is in it |
 //! | --- | --- |
-//! | [`entry`] | the exported C symbol and its two structs |
+//! | [`entry`] | the exported C symbol and its two structs; in C: `include/mini_chat_plugin.h` |
 //! | [`descriptor`] | what a library says of itself without running |
 //! | [`heap`] | the host's heap as a C table |
 //! | [`host`] | the host's functions |

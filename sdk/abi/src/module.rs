@@ -43,9 +43,13 @@ use async_ffi::FfiContext;
 use crate::call::{FfiCall, FfiCallContext, FfiExecutionMode, FfiToken};
 use crate::error::FfiError;
 use crate::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs};
+#[cfg(mini_chat_abi = "1.2")]
+use crate::records::FfiUsageEventV2;
+#[cfg(not(mini_chat_abi = "1.0"))]
+use crate::records::FfiUserLicenseStatus;
 use crate::records::{
     FfiPolicySnapshot, FfiPolicyVersionInfo, FfiTurnAuditEvent, FfiTurnDeleteAuditEvent, FfiTurnMutationAuditEvent,
-    FfiUsageEvent, FfiUserLicenseStatus, FfiUserLimits,
+    FfiUsageEvent, FfiUserLimits,
 };
 use crate::scalar::FfiUuid;
 use crate::state::FfiState;
@@ -102,6 +106,7 @@ pub struct PluginModule {
     pub audit: ROption<PluginAuditRef>,
     /// `tracing_changed()`: what the host's filter says of callsites of this image has changed; the plugin asks again
     /// ([`crate::tracing`], rule 4). At any time, also when the image has no open instance; one call at a time. Since ABI 1.1.
+    #[cfg(not(mini_chat_abi = "1.0"))]
     pub tracing_changed: extern "C" fn(),
 }
 
@@ -109,7 +114,7 @@ impl RootModule for PluginModuleRef {
     abi_stable::declare_root_module_statics! {PluginModuleRef}
     const BASE_NAME: &'static str = "mini_chat_plugin";
     const NAME: &'static str = "mini-chat plugin";
-    const VERSION_STRINGS: VersionStrings = abi_stable::package_version_strings!();
+    const VERSION_STRINGS: VersionStrings = VersionStrings::new(crate::descriptor::ABI_VERSION);
 }
 
 /// `MiniChatModelPolicyPluginClientV1`. Arguments: instance, context, (arguments), waker, out.
@@ -155,12 +160,23 @@ pub struct PluginModelPolicy {
     ),
     /// Check whether a user holds an active licence. Since ABI 1.1; without it the answer is `active: false`, the default
     /// body of the trait.
+    #[cfg(not(mini_chat_abi = "1.0"))]
     pub check_user_license: extern "C" fn(
         FfiInstance,
         &FfiCallContext<'_>,
         FfiUuid,
         &mut FfiContext<'_>,
         &mut MaybeUninit<FfiCall<FfiUserLicenseStatus>>,
+    ),
+    /// Publish a usage event (moved out), with what it has since ABI 1.2. A host calls it where it is there, and
+    /// `publish_usage` where it is not.
+    #[cfg(mini_chat_abi = "1.2")]
+    pub publish_usage_v2: extern "C" fn(
+        FfiInstance,
+        &FfiCallContext<'_>,
+        &mut MaybeUninit<FfiUsageEventV2>,
+        &mut FfiContext<'_>,
+        &mut MaybeUninit<FfiCall<()>>,
     ),
 }
 

@@ -18,6 +18,9 @@ macro_rules! open_enum {
         impl $name {
             $($(#[$vmeta])* pub const $value: Self = Self { value: $number };)+
 
+            /// Names and numbers of all values known to this release.
+            pub const VALUES: &'static [(&'static str, u32)] = &[$((stringify!($value), $number)),+];
+
             /// The name of a value known to this release.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {

@@ -7,6 +7,8 @@
 
 use abi_stable::StableAbi;
 
+use crate::records::layout::assert_layout;
+
 /// A UUID as its 16 bytes in network order.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +17,7 @@ pub struct FfiUuid {
     pub bytes: [u8; 16],
 }
 
-const _: () = assert!(size_of::<FfiUuid>() == 16 && align_of::<FfiUuid>() == 1);
+assert_layout!(FfiUuid: size 16, align 1 { bytes: 0 });
 
 /// A point in time with the offset it is to be shown in.
 ///
@@ -32,4 +34,4 @@ pub struct FfiTime {
     pub offset_seconds: i32,
 }
 
-const _: () = assert!(size_of::<FfiTime>() == 16 && align_of::<FfiTime>() == 8);
+assert_layout!(FfiTime: size 16, align 8 { unix_seconds: 0, nanoseconds: 8, offset_seconds: 12 });

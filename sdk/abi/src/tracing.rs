@@ -25,6 +25,7 @@ use abi_stable::std_types::RSlice;
 use crate::buffer::FfiStr;
 use crate::host::FfiLogLevel;
 use crate::open_enum::open_enum;
+use crate::records::layout::assert_layout;
 
 open_enum! {
     /// What stands at a callsite. A value that the host does not know is an event.
@@ -144,7 +145,11 @@ pub struct FfiTraceValue<'a> {
     pub text: FfiStr<'a>,
 }
 
-const _: () = assert!(size_of::<FfiTraceValue<'static>>() == 40);
+assert_layout!(FfiTraceCallsite: size 96, align 8 {
+    name: 0, target: 16, file: 32, module: 48, fields: 64, level: 80, kind: 84, line: 88,
+    reserved: 92,
+});
+assert_layout!(FfiTraceValue: size 40, align 8 { field: 0, kind: 4, low: 8, high: 16, text: 24 });
 
 /// Which span something belongs to.
 #[repr(C)]
@@ -158,7 +163,7 @@ pub struct FfiTraceParent {
     pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<FfiTraceParent>() == 16);
+assert_layout!(FfiTraceParent: size 16, align 8 { span: 0, kind: 8, reserved: 12 });
 
 /// The span that a thread is in.
 #[repr(C)]
@@ -170,7 +175,7 @@ pub struct FfiTraceCurrent {
     pub site: FfiTraceSite,
 }
 
-const _: () = assert!(size_of::<FfiTraceCurrent>() == 16);
+assert_layout!(FfiTraceCurrent: size 16, align 8 { span: 0, site: 8 });
 
 /// The functions. A prefix type: new slots are appended.
 #[repr(C)]

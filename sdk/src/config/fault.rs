@@ -7,7 +7,7 @@ use serde::de::{self, Expected, Unexpected};
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ConfigFault {
+pub struct ConfigFault {
     /// Keys from the root to the value, outermost last while it is built.
     path: Vec<Step>,
     expected: String,

@@ -1,4 +1,4 @@
-//! The two macros that make all conversions of structs and enumerations.
+//! The macros that make all conversions of structs and enumerations.
 
 /// Both conversions of a struct, the check and the heap of its record.
 ///
@@ -22,6 +22,40 @@ macro_rules! record {
             }
         }
 
+        $crate::convert::macros::fields!($record { $($field),+ });
+    };
+}
+
+/// The conversions of a struct to and from a record of an earlier minor, by way of [`Older`](crate::convert::Older).
+///
+/// `without` lists the domain fields that the record lacks, each with the value that it has where the record came from an
+/// older peer; outwards they are dropped. A field of either side that is in neither list does not compile.
+#[cfg(mini_chat_abi = "1.2")]
+macro_rules! older_record {
+    ($domain:ident as $record:ident { $($field:ident),+ $(,)? } without { $($lacking:ident = $default:expr),+ $(,)? }) => {
+        impl $crate::convert::Domain for $crate::convert::Older<$domain> {
+            type Record = $record;
+
+            #[inline]
+            fn into_record(self) -> $record {
+                let $domain { $($field),+, $($lacking: _),+ } = self.0;
+                $record { $($field: $crate::convert::Domain::into_record($field)),+ }
+            }
+
+            #[inline]
+            fn from_checked(record: $record) -> Self {
+                let $record { $($field),+ } = record;
+                Self($domain { $($field: $crate::convert::Domain::from_checked($field)),+, $($lacking: $default),+ })
+            }
+        }
+
+        $crate::convert::macros::fields!($record { $($field),+ });
+    };
+}
+
+/// The check and the heap of a record, field by field.
+macro_rules! fields {
+    ($record:ident { $($field:ident),+ }) => {
         impl $crate::convert::Check for $record {
             #[inline]
             fn check(&self) -> Result<(), $crate::convert::ConvertError> {
@@ -90,4 +124,6 @@ macro_rules! enumeration {
     };
 }
 
-pub(super) use {enumeration, record};
+#[cfg(mini_chat_abi = "1.2")]
+pub(super) use older_record;
+pub(super) use {enumeration, fields, record};

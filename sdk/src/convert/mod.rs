@@ -39,6 +39,12 @@ pub use check::Check;
 pub use error::ConvertError;
 pub use heap_bytes::HeapBytes;
 
+/// A domain value that crosses as the record of an earlier minor: what that record lacks is dropped outwards, and has its
+/// documented default inwards.
+#[cfg(mini_chat_abi = "1.2")]
+#[derive(Debug)]
+pub struct Older<T>(pub T);
+
 /// A domain type and its frozen twin.
 pub trait Domain: Sized {
     /// What crosses.

@@ -3,10 +3,32 @@
 use std::future::Future;
 
 use mini_chat_plugin_abi::module::{PluginAuditRef, PluginModelPolicyRef};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
+use crate::config::ConfigFault;
 use crate::context::PluginContext;
 use crate::plugin_error::PluginError;
+
+/// What can be a configuration type: whatever serde can make without borrowing. A trait of its own for its message alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the configuration of a plugin",
+    label = "`plugins.NAME.config` cannot be read into this type",
+    note = "put `#[derive(serde::Deserialize)]` on `{Self}`; it must own all it has, and be `Send`",
+    note = "a plugin without configuration has `config: NoConfig`"
+)]
+pub trait PluginConfig: Send + Sized + 'static {
+    /// Reads one from its JSON text.
+    #[doc(hidden)]
+    fn read(json: &str) -> Result<Self, ConfigFault>;
+}
+
+// serde's trait is neither a supertrait nor asked for by way of `DeserializeOwned`: the compiler would tell of that one then.
+#[diagnostic::do_not_recommend]
+impl<T: for<'de> Deserialize<'de> + Send + 'static> PluginConfig for T {
+    fn read(json: &str) -> Result<Self, ConfigFault> {
+        crate::config::read(json)
+    }
+}
 
 /// What an author states of a plugin. Implemented by [`export_plugin!`](crate::export_plugin) and
 /// [`define_plugin!`](crate::define_plugin), not by hand.
@@ -44,7 +66,7 @@ pub trait PluginDefinition: Sized + Send + Sync + 'static {
     /// The type that implements the traits.
     type Plugin: Send + Sync + 'static;
     /// The type that `plugins.NAME.config` is read into.
-    type Config: DeserializeOwned + Send + 'static;
+    type Config: PluginConfig;
 
     /// The constructor.
     fn create(

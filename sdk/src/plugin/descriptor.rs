@@ -19,31 +19,29 @@ pub struct DescriptorText {
     len: usize,
 }
 
-/// Checks what the types do not; while compiling, and in one place, so that a mistake is reported once.
-///
-/// # Panics
-///
-/// If the id is not a GTS segment, if no trait is served, if the vendor is empty, too long, or has a quote, a backslash
-/// or a control character in it, or if there is one of the hooks `quiesce` and `resume` without the other.
-pub const fn check<T: PluginDefinition>() {
-    assert!(
-        super::gts::is_segment(T::ID) && T::ID.len() <= MOST,
-        "`id` must be one GTS segment, vendor.package.namespace.type.vMAJOR[.MINOR], in lower case and of at most 512 \
-         bytes: such as \"acme.audit._.jsonl.v1\""
-    );
-    assert!(
-        T::MODEL_POLICY.is_some() || T::AUDIT.is_some(),
-        "`serves` must name at least one of `model_policy` and `audit`"
-    );
-    assert!(
-        !T::VENDOR.is_empty() && T::VENDOR.len() <= MOST && is_plain(T::VENDOR),
-        "`vendor` must have 1 to 512 bytes, and no quote, backslash or control character among them"
-    );
-    assert!(
-        T::HAS_QUIESCE == T::HAS_RESUME,
-        "`quiesce` and `resume` must come together: a plugin that gives up what only one instance may hold must be able to \
-         take it back when its successor cannot be created"
-    );
+/// What is wrong and the types do not show. Asked while compiling, and in one place, so that a mistake is reported once; the
+/// macro panics rather than this, so that the compiler shows the author's lines alone.
+#[must_use]
+pub const fn mistake<T: PluginDefinition>() -> Option<&'static str> {
+    if !super::gts::is_segment(T::ID) || T::ID.len() > MOST {
+        return Some(
+            "`id` must be one GTS segment, vendor.package.namespace.type.vMAJOR[.MINOR], in lower case and of at most 512 \
+             bytes: such as \"acme.audit._.jsonl.v1\"",
+        );
+    }
+    if T::MODEL_POLICY.is_none() && T::AUDIT.is_none() {
+        return Some("`serves` must name at least one of `model_policy` and `audit`");
+    }
+    if T::VENDOR.is_empty() || T::VENDOR.len() > MOST || !is_plain(T::VENDOR) {
+        return Some("`vendor` must have 1 to 512 bytes, and no quote, backslash or control character among them");
+    }
+    if T::HAS_QUIESCE != T::HAS_RESUME {
+        return Some(
+            "`quiesce` and `resume` must come together: a plugin that gives up what only one instance may hold must be able \
+             to take it back when its successor cannot be created",
+        );
+    }
+    None
 }
 
 /// Whether a text is its own JSON.
@@ -60,7 +58,7 @@ const fn is_plain(text: &str) -> bool {
 }
 
 impl DescriptorText {
-    /// The descriptor of `T`, which [`check`] has accepted.
+    /// The descriptor of `T`, in which there is no [`mistake`].
     ///
     /// # Panics
     ///

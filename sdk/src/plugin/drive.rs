@@ -26,7 +26,7 @@ use super::guard;
 use super::instance::{AnyInstance, Core, Instance};
 use super::reply::IntoReply;
 use super::trace::CallSpan;
-use crate::call::{CallInfo, OwnedCallInfo};
+use crate::call::{OwnedCallInfo, scope};
 
 #[cfg(test)]
 mod tests;
@@ -80,18 +80,19 @@ unsafe fn start<'p, O: IntoReply>(
     share: &dyn Fn() -> Arc<dyn AnyInstance>,
 ) {
     let _entered = core.handle().enter();
-    let info = CallInfo::of(context);
     // Outside of the guard, so that a panic drops neither: a second panic, of that drop, would abort.
     let (mut future, mut output) = (None, None);
     let begun = guard::catch(|| {
-        info.scope(|| {
+        scope(context, || {
             let isolated = understood(context, O::FAULT)?;
             let made = future.insert(ManuallyDrop::new(make(isolated)?));
-            if !isolated && let Poll::Ready(value) = waker.with_context(|cx| made.as_mut().poll(cx)) {
-                output = Some(value);
-                if let Some(mut made) = future.take() {
-                    // SAFETY: it is not used again. Should its drop panic: the answer is there.
-                    unsafe { ManuallyDrop::drop(&mut made) };
+            if !isolated {
+                if let Poll::Ready(value) = waker.with_context(|cx| made.as_mut().poll(cx)) {
+                    output = Some(value);
+                    if let Some(mut made) = future.take() {
+                        // SAFETY: it is not used again. Should its drop panic: the answer is there.
+                        unsafe { ManuallyDrop::drop(&mut made) };
+                    }
                 }
             }
             Ok(isolated)
@@ -112,7 +113,7 @@ unsafe fn start<'p, O: IntoReply>(
         (Err(caught), future) => {
             if let Some(mut future) = future {
                 // SAFETY: it is not used again.
-                let _ = guard::catch(|| info.scope(|| unsafe { ManuallyDrop::drop(&mut future) }));
+                let _ = guard::catch(|| scope(context, || unsafe { ManuallyDrop::drop(&mut future) }));
             }
             out.write(failed(caught.into_ffi(O::FAULT)));
             return;
@@ -124,7 +125,7 @@ unsafe fn start<'p, O: IntoReply>(
     // future first.
     let future =
         unsafe { std::mem::transmute::<ManuallyDrop<BoxFuture<'p, O>>, ManuallyDrop<BoxFuture<'static, O>>>(future) };
-    let body = Body { future, info: info.to_owned(), span: None, instance };
+    let body = Body { future, info: OwnedCallInfo::of(context), span: None, instance };
     let mut crossing = if isolated { Crossing::spawn(body) } else { Crossing::Inline(Some(body)) };
     if isolated {
         // What is pending knows the caller's waker: the task's completion is to wake it. Only the task is looked at here.

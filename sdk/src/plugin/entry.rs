@@ -82,9 +82,16 @@ unsafe fn accept(args: *const EntryArgs) -> Result<(), (u32, &'static str)> {
     }
     // SAFETY: invariant 2; the size was checked.
     let args = unsafe { &*args };
+    if args.heap.is_null() {
+        return Err((STATUS_HOST_TOO_OLD, "the host gives no heap table"));
+    }
     // SAFETY: the heap table is valid and immortal by the contract of the entry.
-    if args.heap.is_null() || unsafe { (*args.heap).size } < size_of::<HeapTable>() {
+    if unsafe { (*args.heap).size } < size_of::<HeapTable>() {
         return Err((STATUS_HOST_TOO_OLD, "the host's heap table is smaller than this plugin needs"));
+    }
+    // SAFETY: as above.
+    if unsafe { heap::has_null(args.heap) } {
+        return Err((STATUS_HOST_TOO_OLD, "the host's heap table has null in it"));
     }
     if heap::used_early() {
         return Err((

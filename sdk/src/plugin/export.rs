@@ -121,6 +121,9 @@ macro_rules! define_plugin {
 macro_rules! __export {
     ($definition:path) => {
         #[cfg(not(test))]
+        $crate::a_library_exports_one_plugin! {}
+
+        #[cfg(not(test))]
         const _: () = {
             #[global_allocator]
             static HEAP: $crate::__private::HostHeap = $crate::__private::HostHeap;
@@ -142,10 +145,27 @@ macro_rules! __export {
                 args: *const $crate::__private::EntryArgs,
                 reply: *mut $crate::__private::EntryReply,
             ) {
+                // Compilers before 1.89 let the linker drop a section that is only `#[used]`: this keeps it, as the entry is kept.
+                // SAFETY: the first byte of a static.
+                let _ = unsafe { ::core::ptr::read_volatile(DESCRIPTOR.as_ptr()) };
                 // SAFETY: the host calls the entry by its contract.
                 unsafe { $crate::__private::enter(args, reply, module) }
             }
         };
+    };
+}
+
+/// Defines what there can be only once in a crate, whatever the modules. Its name stands in the compiler's message.
+#[cfg(mini_chat_elf)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! a_library_exports_one_plugin {
+    () => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! export_plugin_is_called_twice_but_a_library_exports_one_plugin {
+            () => {};
+        }
     };
 }
 

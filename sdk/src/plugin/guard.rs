@@ -5,7 +5,7 @@
 //! the host's, and the location is not known.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
@@ -28,20 +28,31 @@ impl Caught {
 }
 
 thread_local! {
+    /// Whether `LOCATION` has something: without a destructor, so that asking costs next to nothing.
+    static LOCATED: Cell<bool> = const { Cell::new(false) };
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Where the last panic of this thread was, once.
+#[cold]
+fn take_location() -> Option<String> {
+    LOCATED.set(false);
+    LOCATION.try_with(|cell| cell.borrow_mut().take()).ok().flatten()
 }
 
 /// Runs `f`; a panic comes back as data. Never unwinds, also if dropping the payload panics.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Caught> {
     // A panic that somebody else caught left its place here; what is caught below is not it. A nested guard has taken its own.
-    let _ = LOCATION.try_with(|cell| cell.borrow_mut().take());
+    if LOCATED.get() {
+        take_location();
+    }
     catch_unwind(AssertUnwindSafe(f)).map_err(caught)
 }
 
 /// What a payload says; the payload is dropped under a guard of its own.
 pub(crate) fn caught(payload: Box<dyn Any + Send>) -> Caught {
     let message = text(payload.as_ref()).to_owned();
-    let location = LOCATION.try_with(|cell| cell.borrow_mut().take()).ok().flatten();
+    let location = take_location();
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         // The payload's drop panicked. What that panic carries may do the same: leak it.
         std::mem::forget(second);
@@ -73,6 +84,6 @@ pub(crate) fn install_hook() {
                 thread.name().unwrap_or("without a name"),
             ),
         );
-        let _ = LOCATION.try_with(|cell| *cell.borrow_mut() = location);
+        LOCATED.set(LOCATION.try_with(|cell| *cell.borrow_mut() = location).is_ok());
     }));
 }

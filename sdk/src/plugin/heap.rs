@@ -9,6 +9,7 @@
 //!    `System` exists.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::mem::offset_of;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -24,6 +25,17 @@ pub struct HostHeap;
 /// Whether something was allocated before [`install`].
 pub(crate) fn used_early() -> bool {
     EARLY.load(Ordering::Acquire)
+}
+
+/// Whether a host that is not ours has left one of the table's pointers null, which no Rust type lets it.
+///
+/// # Safety
+///
+/// `table` points at a table of at least the size that is known here.
+pub(crate) unsafe fn has_null(table: *const HeapTable) -> bool {
+    let pointers = offset_of!(HeapTable, context)..size_of::<HeapTable>();
+    // SAFETY: by the caller; behind `size` there are nothing but pointers, which are read as what may be null.
+    pointers.step_by(size_of::<usize>()).any(|at| unsafe { table.byte_add(at).cast::<*const ()>().read() }.is_null())
 }
 
 /// Sets the host's heap. Called once, by the entry.

@@ -4,6 +4,7 @@ use std::sync::{PoisonError, RwLock};
 
 use mini_chat_plugin_abi::buffer::{FfiStr, FfiString};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServicesRef};
+use mini_chat_plugin_abi::tracing::HostTracingRef;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,14 @@ impl Host {
         let mut out = FfiString::default();
         let status = self.services.fact()(self.handle, FfiStr::new(name), &mut out);
         (status == FfiServiceStatus::OK).then(|| out.into())
+    }
+
+    /// Where spans and events go; none in a host that does not take them.
+    pub(crate) fn tracing(self) -> Option<HostTracingRef> {
+        #[cfg(mini_chat_abi = "1.0")]
+        return None;
+        #[cfg(not(mini_chat_abi = "1.0"))]
+        self.services.tracing()
     }
 }
 

@@ -21,7 +21,7 @@ use mini_chat_plugin_abi::state::FfiStateKind;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::definition::PluginDefinition;
+use super::definition::{PluginConfig, PluginDefinition};
 use super::guard;
 use super::host::Host;
 use super::trace::Forwarding;
@@ -195,7 +195,7 @@ impl<T: PluginDefinition> Instance<T> {
         let told = Told::read(args)?;
         // Before any code of the author's, which the next line may run.
         let forwarding = Forwarding::begin(Host { handle: args.host, services: args.services }, args.name.as_str());
-        let config = config::read::<T::Config>(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
+        let config = T::Config::read(args.config.as_str()).map_err(config::ConfigFault::into_ffi)?;
         let (core, context) = Core::start(args, told, forwarding)?;
         let instance = Self { plugin: OnceLock::new(), start: Mutex::new(Some((context, config))), core };
         Ok(FfiInstance { ptr: Arc::into_raw(Arc::new(instance)).cast() })

@@ -204,7 +204,9 @@ macro_rules! __emit {
         }
 
         // While compiling, also where the plugin is only linked.
-        const _: () = $crate::__private::check::<$name>();
+        const _: () = if let ::core::option::Option::Some(mistake) = $crate::__private::mistake::<$name>() {
+            ::core::panic!("{}", mistake)
+        };
 
         $($after)*
     };

@@ -22,9 +22,13 @@ use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs};
 use mini_chat_plugin_abi::module::{
     PluginAudit, PluginAuditRef, PluginModelPolicy, PluginModelPolicyRef, PluginModule, PluginModuleRef,
 };
+#[cfg(mini_chat_abi = "1.2")]
+use mini_chat_plugin_abi::records::FfiUsageEventV2;
+#[cfg(not(mini_chat_abi = "1.0"))]
+use mini_chat_plugin_abi::records::FfiUserLicenseStatus;
 use mini_chat_plugin_abi::records::{
     FfiPolicySnapshot, FfiPolicyVersionInfo, FfiTurnAuditEvent, FfiTurnDeleteAuditEvent, FfiTurnMutationAuditEvent,
-    FfiUsageEvent, FfiUserLicenseStatus, FfiUserLimits,
+    FfiUsageEvent, FfiUserLimits,
 };
 use mini_chat_plugin_abi::scalar::FfiUuid;
 use mini_chat_plugin_abi::state::FfiState;
@@ -36,8 +40,12 @@ use super::drive::{self, BoxFuture};
 use super::guard;
 use super::instance::{AnyInstance, Core, Instance};
 use super::own_subscriber::looked_for_after;
-use super::{token, trace};
+use super::token;
+#[cfg(not(mini_chat_abi = "1.0"))]
+use super::trace;
 use crate::convert::Domain;
+#[cfg(mini_chat_abi = "1.2")]
+use crate::convert::Older;
 use crate::plugin_api::{MiniChatAuditPluginClientV1, MiniChatModelPolicyPluginClientV1};
 use crate::plugin_error::PluginError;
 
@@ -107,6 +115,7 @@ impl<T: PluginDefinition> Tables<T> {
         export_state: Self::export_state,
         model_policy: match T::MODEL_POLICY { Some(table) => ROption::RSome(table), None => ROption::RNone },
         audit: match T::AUDIT { Some(table) => ROption::RSome(table), None => ROption::RNone },
+        #[cfg(not(mini_chat_abi = "1.0"))]
         tracing_changed: trace::changed,
     });}
 
@@ -248,7 +257,10 @@ where
         get_policy_snapshot: Self::get_policy_snapshot,
         get_user_limits: Self::get_user_limits,
         publish_usage: Self::publish_usage,
+        #[cfg(not(mini_chat_abi = "1.0"))]
         check_user_license: Self::check_user_license,
+        #[cfg(mini_chat_abi = "1.2")]
+        publish_usage_v2: Self::publish_usage_v2,
     });}
 
     extern "C" fn get_current_policy_version(
@@ -315,7 +327,11 @@ where
         // SAFETY: invariant 1.
         unsafe {
             drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
+                #[cfg(not(mini_chat_abi = "1.2"))]
                 let payload = payload.take()?;
+                // From a host that knows no more of it: what it lacks has its default.
+                #[cfg(mini_chat_abi = "1.2")]
+                let Older(payload) = payload.take()?;
                 let token = call_token(instance.core(), context);
                 let plugin = instance.plugin()?;
                 Ok(started(defer, move || plugin.publish_usage(payload, token)))
@@ -323,6 +339,7 @@ where
         }
     }
 
+    #[cfg(not(mini_chat_abi = "1.0"))]
     extern "C" fn check_user_license(
         handle: FfiInstance,
         context: &FfiCallContext<'_>,
@@ -336,6 +353,26 @@ where
                 let token = call_token(instance.core(), context);
                 let plugin = instance.plugin()?;
                 Ok(started(defer, move || plugin.check_user_license(uuid(user_id), token)))
+            });
+        }
+    }
+
+    #[cfg(mini_chat_abi = "1.2")]
+    extern "C" fn publish_usage_v2(
+        handle: FfiInstance,
+        context: &FfiCallContext<'_>,
+        payload: &mut MaybeUninit<FfiUsageEventV2>,
+        waker: &mut FfiContext<'_>,
+        out: Out<'_, ()>,
+    ) {
+        let payload = Argument::new(payload);
+        // SAFETY: invariant 1.
+        unsafe {
+            drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
+                let payload = payload.take()?;
+                let token = call_token(instance.core(), context);
+                let plugin = instance.plugin()?;
+                Ok(started(defer, move || plugin.publish_usage(payload, token)))
             });
         }
     }
@@ -357,7 +394,14 @@ macro_rules! audit_slots {
             unsafe {
                 drive::call::<T, _, _>(handle, context, waker, out, |instance, defer| {
                     let (plugin, event) = (instance.plugin()?, event.take()?);
-                    Ok(started(defer, move || plugin.$method(event)))
+                    #[cfg(not(mini_chat_abi = "1.2"))]
+                    return Ok(started(defer, move || plugin.$method(event)));
+                    // An older host names no token: it is one that hears retirement.
+                    #[cfg(mini_chat_abi = "1.2")]
+                    {
+                        let token = call_token(instance.core(), context);
+                        Ok(started(defer, move || plugin.$method(event, token)))
+                    }
                 });
             }
         })+

@@ -155,6 +155,14 @@ structs! {
     user_license_status: UserLicenseStatus {
         active: any::<bool>(),
     }
+    usage_tokens: UsageTokens {
+        input_tokens: u64s(),
+        output_tokens: u64s(),
+    }
+}
+
+#[cfg(not(mini_chat_abi = "1.2"))]
+structs! {
     usage_event: UsageEvent {
         tenant_id: uuid(),
         user_id: uuid(),
@@ -171,8 +179,26 @@ structs! {
         policy_version_applied: i64s(),
         timestamp: time(),
     }
-    usage_tokens: UsageTokens {
-        input_tokens: u64s(),
-        output_tokens: u64s(),
+}
+
+#[cfg(mini_chat_abi = "1.2")]
+structs! {
+    usage_event: UsageEvent {
+        tenant_id: uuid(),
+        user_id: uuid(),
+        chat_id: uuid(),
+        turn_id: uuid(),
+        request_id: uuid(),
+        effective_model: text(),
+        selected_model: text(),
+        terminal_state: text(),
+        billing_outcome: text(),
+        usage: option::of(usage_tokens()),
+        actual_credits_micro: i64s(),
+        settlement_method: text(),
+        policy_version_applied: i64s(),
+        web_search_calls: u32s(),
+        code_interpreter_calls: u32s(),
+        timestamp: time(),
     }
 }

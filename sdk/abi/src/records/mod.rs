@@ -44,6 +44,8 @@ pub mod limits;
 pub mod model_config;
 pub mod policy;
 pub mod usage;
+#[cfg(mini_chat_abi = "1.2")]
+pub mod usage_v2;
 
 pub use audit::{
     FfiRequesterType, FfiTurnAuditEvent, FfiTurnAuditEventType, FfiTurnDeleteAuditEvent, FfiTurnDeleteAuditEventType,
@@ -61,3 +63,5 @@ pub use model_config::{
 };
 pub use policy::{FfiKillSwitches, FfiPolicySnapshot, FfiPolicyVersionInfo};
 pub use usage::{FfiUsageEvent, FfiUsageTokens};
+#[cfg(mini_chat_abi = "1.2")]
+pub use usage_v2::FfiUsageEventV2;

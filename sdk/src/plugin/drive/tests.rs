@@ -11,7 +11,7 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::staticref;
 use async_ffi::{ContextExt, FfiContext, FfiFuture};
 use mini_chat_plugin_abi::buffer::{FfiBytes, FfiStr, FfiString};
-use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiExecutionMode, FfiReply, FfiToken};
+use mini_chat_plugin_abi::call::{FfiCall, FfiCallContext, FfiCallExtension, FfiExecutionMode, FfiReply, FfiToken};
 use mini_chat_plugin_abi::error::{FfiError, FfiErrorKind, FfiErrorOrigin};
 use mini_chat_plugin_abi::host::{FfiLogLevel, FfiServiceStatus, HostServices, HostServicesRef};
 use mini_chat_plugin_abi::instance::{FfiCloseReport, FfiInstance, FfiOpenArgs, FfiPurpose};
@@ -173,12 +173,16 @@ impl Driven {
     }
 
     fn call(&self, mode: FfiExecutionMode, version: u64) -> FfiCall<FfiUserLimits> {
+        self.call_with(&context(mode), version)
+    }
+
+    fn call_with(&self, context: &FfiCallContext<'_>, version: u64) -> FfiCall<FfiUserLimits> {
         let table = self.module.model_policy().into_option().expect("the trait is served");
         let mut out = MaybeUninit::uninit();
         with_no_waker(|cx| {
             cx.with_ffi_context(|waker| {
                 let user = FfiUuid { bytes: [7; 16] };
-                table.get_user_limits()(self.handle, &context(mode), user, version, waker, &mut out);
+                table.get_user_limits()(self.handle, context, user, version, waker, &mut out);
             });
         });
         // SAFETY: the slot has written it (rule 5 of `mini_chat_plugin_abi::module`).
@@ -317,6 +321,25 @@ fn an_unknown_mode_is_refused() {
     let driven = Driven::new();
     let FfiCall::Ready(reply) = driven.call(FfiExecutionMode { value: 77 }, READY) else { panic!("pending") };
     assert_eq!(error(reply).origin, FfiErrorOrigin::UNSUPPORTED);
+}
+
+#[test]
+fn an_addition_that_must_be_understood_is_refused() {
+    let driven = Driven::new();
+    let call = |mode, must_understand, version| {
+        let last = FfiCallExtension { kind: 78, must_understand, next: std::ptr::null() };
+        let first = FfiCallExtension { kind: 77, must_understand: 0, next: &raw const last };
+        driven.call_with(&FfiCallContext { extensions: &raw const first, ..context(mode) }, version)
+    };
+    let passed_over = call(FfiExecutionMode::INLINE, 0, READY);
+    assert!(matches!(passed_over, FfiCall::Ready(FfiReply::ROk(_))), "what need not be understood is passed over");
+    for mode in [FfiExecutionMode::INLINE, FfiExecutionMode::ISOLATED] {
+        // The author's code would panic.
+        let FfiCall::Ready(reply) = call(mode, 1, PANIC) else { panic!("it is refused at once") };
+        let error = error(reply);
+        assert_eq!(error.origin, FfiErrorOrigin::UNSUPPORTED);
+        assert!(error.message.as_str().contains("has the addition 78"), "{}", error.message.as_str());
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) struct CallSpan {
 impl CallSpan {
     /// The span that the calling thread is in; none if it is in none.
     pub(crate) fn current(host: Host) -> Option<Self> {
-        let functions = host.services.tracing()?;
+        let functions = host.tracing()?;
         let current = functions.current_span()(host.handle).span;
         if current == 0 {
             return None;

@@ -10,6 +10,7 @@
 
 mod bridge;
 mod call_span;
+#[cfg(not(mini_chat_abi = "1.0"))]
 pub(crate) mod nowhere;
 #[cfg(feature = "log")]
 mod records;
@@ -48,7 +49,7 @@ impl Forwarding {
         super::loaded_by()?;
         super::host::add_of_image(host, instance);
         let forwarding = Self { handle: host.handle };
-        let Some(functions) = host.services.tracing() else { return Some(forwarding) };
+        let Some(functions) = host.tracing() else { return Some(forwarding) };
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.push(host.handle);
         NEWEST.store(host.handle, Ordering::Release);
@@ -94,6 +95,7 @@ fn host_of_spans() -> Option<(HostTracingRef, u64)> {
 }
 
 /// The slot `tracing_changed`: asks the host again what it wants.
+#[cfg_attr(mini_chat_abi = "1.0", expect(dead_code, reason = "1.0 has no slot for it"))]
 pub(crate) extern "C" fn changed() {
     if HOST.get().is_some() {
         // A subscriber of the author's for one thread is asked too.

@@ -82,7 +82,7 @@ impl Visit for Values {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.number(field, FfiTraceType::I64, value.cast_unsigned(), 0);
+        self.number(field, FfiTraceType::I64, u64::from_ne_bytes(value.to_ne_bytes()), 0);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -90,7 +90,7 @@ impl Visit for Values {
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        let (low, high) = halves(value.cast_unsigned());
+        let (low, high) = halves(u128::from_ne_bytes(value.to_ne_bytes()));
         self.number(field, FfiTraceType::I128, low, high);
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -108,6 +109,10 @@ pub enum HostEvent {
         shutdown_error: Option<String>,
         /// Bytes of heap that it still holds.
         heap_growth_bytes: Option<i64>,
+        /// How long its last calls were waited for, in microseconds.
+        drain_us: u64,
+        /// How long its end took after that, in microseconds: its shutdown hook, and stopping its threads.
+        end_us: u64,
     },
     /// A replaced generation has calls that did not end within the drain limit: it is listed until they do.
     Zombie {
@@ -155,18 +160,44 @@ pub enum HostEvent {
     },
 }
 
-/// How long the steps of a swap took.
+/// How long the steps of a start, or of a swap, took. What a whole has beyond its parts are threads that begin and wait.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Phases {
     /// Reading, verifying, and preflight, in microseconds.
     pub check_us: u64,
+    /// Of these: reading the file, its digest, and judging it without executing anything.
+    pub read_us: u64,
+    /// Of these: writing the private copy.
+    pub copy_us: u64,
+    /// Of these: the trial in a process of its own, and waiting for its turn; 0 without.
+    pub preflight_us: u64,
     /// Waiting for a predecessor to end, in microseconds.
     pub wait_us: u64,
-    /// Mapping, opening, constructor and health check, in microseconds.
+    /// Mapping, opening, constructor and health check, in microseconds. Calls of an exclusive plugin are held meanwhile.
     pub create_us: u64,
+    /// Of these: writing to the state directory that the build is on trial; 0 without.
+    pub mark_us: u64,
+    /// Of these: what the predecessor did for it. Its state as a hint; of an exclusive one its last calls, the hook `quiesce`
+    /// and its state.
+    pub predecessor_us: u64,
+    /// Of these: mapping the library, its relocations and its ELF constructors; waiting for the dynamic linker.
+    pub map_us: u64,
+    /// Of these: its entry, and comparing the layouts of everything that crosses.
+    pub entry_us: u64,
+    /// Of these: reading its configuration, and starting its threads.
+    pub open_us: u64,
+    /// Of these: the author's constructor.
+    pub construct_us: u64,
+    /// Of these: the health check.
+    pub health_us: u64,
     /// The flip itself, in nanoseconds.
     pub flip_ns: u64,
+}
+
+/// Microseconds since then.
+pub(crate) fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The sending side.

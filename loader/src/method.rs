@@ -107,6 +107,11 @@ impl Method {
         }
     }
 
+    /// Whether the trait has a body for it, with which the host answers for a plugin that is older than the method.
+    pub(crate) const fn has_default(self) -> bool {
+        matches!(self, Method::CheckUserLicense)
+    }
+
     /// The method with this exact name.
     pub fn from_name(name: &str) -> Option<Method> {
         Method::ALL.into_iter().find(|method| method.name() == name)

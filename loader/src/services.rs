@@ -124,7 +124,13 @@ struct Table;
 
 impl Table {
     staticref! {const SERVICES: WithMetadata<HostServices> =
-    WithMetadata::new(HostServices { log, metric, fact, tracing: trace::functions() });}
+    WithMetadata::new(HostServices {
+        log,
+        metric,
+        fact,
+        #[cfg(not(mini_chat_abi = "1.0"))]
+        tracing: trace::functions(),
+    });}
 }
 
 /// The services, for `open`.

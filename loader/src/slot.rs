@@ -1,21 +1,15 @@
 //! A slot: one name, and the instance that serves under it now, or the reason why none does.
 //!
 //! Handles point at the slot, so they never go stale.
-//!
-//! # Invariants
-//!
-//! 1. The gate of the current instance is closed only while the slot is held, or after the instance has left the slot. So a
-//!    call that finds it closed finds a hold, or another instance, or none.
+//! Calls go through its [`Door`].
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
-
 use crate::config::AuditDelivery;
+use crate::door::{self, Door, Shut};
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Entered, Instance};
 use crate::metrics::Ledger;
@@ -28,9 +22,8 @@ const RETIRED: usize = 8;
 /// One name.
 pub(crate) struct Slot {
     name: Arc<str>,
-    current: ArcSwapOption<Instance>,
+    door: Door<Instance, Terms>,
     reason: Mutex<Reason>,
-    hold: ArcSwapOption<Hold>,
     swap: Mutex<SwapStatus>,
     zombies: Mutex<Vec<Weak<Instance>>>,
     /// How the last generations ended, the latest last.
@@ -72,29 +65,20 @@ pub(crate) enum Closed {
 }
 
 /// Calls wait while an exclusive plugin is replaced.
+pub(crate) type Hold = door::Hold<Terms>;
+
+/// How long calls wait.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct Terms {
     limit: Duration,
     housekeeping: Housekeeping,
-    over: AtomicBool,
-    released: Notify,
 }
 
 impl Hold {
     /// Ready when the hold is over; an error in words if that takes longer than its limit, or than the call may take.
     pub(crate) async fn released(&self, deadline: Duration) -> Result<(), String> {
-        let wait = async {
-            loop {
-                // Asked for before looking: a release in between is not missed.
-                let released = self.released.notified();
-                if self.over.load(Ordering::Acquire) {
-                    return;
-                }
-                released.await;
-            }
-        };
-        let limit = self.limit.min(deadline);
-        let waited = self.housekeeping.until(after(limit), wait).await;
+        let limit = self.terms.limit.min(deadline);
+        let waited = self.terms.housekeeping.until(after(limit), self.over()).await;
         waited.ok_or_else(|| format!("it is being replaced by another build, and that took longer than {limit:?}"))
     }
 }
@@ -102,12 +86,10 @@ impl Hold {
 impl Slot {
     pub(crate) fn new(name: &str, kind: &'static str, text: impl Into<String>) -> Self {
         let reason = Mutex::new(Reason { kind, text: text.into() });
-        let (current, hold) = (ArcSwapOption::empty(), ArcSwapOption::empty());
         Self {
             name: name.into(),
-            current,
+            door: Door::new(),
             reason,
-            hold,
             swap: Mutex::default(),
             zombies: Mutex::default(),
             retired: Mutex::default(),
@@ -130,7 +112,7 @@ impl Slot {
     /// Puts an instance into the slot and gives the one that was there.
     pub(crate) fn flip(&self, instance: Arc<Instance>) -> Option<Arc<Instance>> {
         self.ledger.enter(&instance);
-        self.current.swap(Some(instance))
+        self.door.flip(Some(instance))
     }
 
     /// Says why nothing serves.
@@ -141,11 +123,11 @@ impl Slot {
     /// Empties the slot; `kind` and `text` say why.
     pub(crate) fn vacate(&self, kind: &'static str, text: impl Into<String>) -> Option<Arc<Instance>> {
         self.because(kind, text);
-        self.current.swap(None)
+        self.door.flip(None)
     }
 
     pub(crate) fn current(&self) -> Option<Arc<Instance>> {
-        self.current.load_full()
+        self.door.current()
     }
 
     pub(crate) fn reason(&self) -> Reason {
@@ -214,31 +196,20 @@ impl Slot {
 
     /// From now on, calls that cannot begin wait until [`release`](Self::release), each at most for `limit`.
     pub(crate) fn hold(&self, limit: Duration, housekeeping: &Housekeeping) {
-        let housekeeping = housekeeping.clone();
-        let hold = Hold { limit, housekeeping, over: AtomicBool::new(false), released: Notify::new() };
-        self.hold.store(Some(Arc::new(hold)));
+        self.door.hold(Terms { limit, housekeeping: housekeeping.clone() });
     }
 
     /// Ends the hold, if there is one: what waited tries again.
     pub(crate) fn release(&self) {
-        if let Some(hold) = self.hold.swap(None) {
-            hold.over.store(true, Ordering::Release);
-            hold.released.notify_waiters();
-        }
+        self.door.release();
     }
 
     /// Begins a call of the instance that serves now.
     pub(crate) fn enter(&self) -> Result<Entered, Closed> {
         makes_calls();
-        loop {
-            let Some(instance) = self.current.load_full() else { return Err(Closed::Empty(self.reason())) };
-            if let Some(entered) = instance.enter() {
-                return Ok(entered);
-            }
-            // Invariant 1: without a hold there is something else to be found.
-            if let Some(hold) = self.hold.load_full() {
-                return Err(Closed::Held(hold));
-            }
-        }
+        self.door.enter().map_err(|shut| match shut {
+            Shut::Empty => Closed::Empty(self.reason()),
+            Shut::Held(hold) => Closed::Held(hold),
+        })
     }
 }

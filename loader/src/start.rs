@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use mini_chat_plugin_abi::instance::FfiPurpose;
 use mini_chat_plugin_sdk::InProcessPlugin;
@@ -10,7 +11,7 @@ use mini_chat_plugin_sdk::InProcessPlugin;
 use crate::budget;
 use crate::config::{PluginEntry, ProcessSecrets, ResolvedConfig};
 use crate::error::{CreateError, LoadError, PluginFailure, Stage};
-use crate::events::Events;
+use crate::events::{Events, Phases, micros};
 use crate::housekeeping::{self, Housekeeping, JobLost, after};
 use crate::image_dir::{ImageDir, StoredImage};
 use crate::instance::{Handover, Instance, OpenedInstance, Settings};
@@ -19,6 +20,9 @@ use crate::preflight::{PreflightLevel, PreflightReport, Preflighter, Trial, scra
 use crate::services::{HostIdentity, Registration};
 use crate::verify::VerifiedImage;
 use crate::watchdog::Watchdog;
+
+#[cfg(test)]
+mod tests;
 
 /// What a plugin is made of.
 #[derive(Clone)]
@@ -49,6 +53,14 @@ pub(crate) struct Prepared {
     config: ResolvedConfig,
     /// What its trial found; none if there was none.
     pub(crate) report: Option<PreflightReport>,
+    /// How long the steps took so far.
+    pub(crate) phases: Phases,
+}
+
+/// What can serve, and how long the parts of its start took.
+pub(crate) struct Started {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) phases: Phases,
 }
 
 /// The bytes that are verified, tried and mapped are those of one private copy.
@@ -81,11 +93,15 @@ impl Starter {
     ) -> Result<Prepared, PluginFailure> {
         let path = path_of(&source);
         let prepared = async {
+            let mut phases = Phases::default();
+            let begun = Instant::now();
             let source = self.copied(source, entry).await?;
+            phases.copy_us = micros(begun);
             let config = match config {
                 Some(config) => config,
                 None => self.resolved(entry).await?,
             };
+            let begun = Instant::now();
             let report = match &source {
                 Copied::File(image, copy) => {
                     let allowed = PreflightLevel::of(image.descriptor());
@@ -104,7 +120,8 @@ impl Starter {
                 }
                 Copied::Linked(_) => None,
             };
-            Ok(Prepared { source, config, report })
+            phases.preflight_us = micros(begun);
+            Ok(Prepared { source, config, report, phases })
         };
         blame(path, prepared.await)
     }
@@ -116,14 +133,14 @@ impl Starter {
         entry: &PluginEntry,
         generation: u64,
         handover: Option<Handover>,
-    ) -> Result<Arc<Instance>, PluginFailure> {
-        let Prepared { source, config, report: _ } = prepared;
+    ) -> Result<Started, PluginFailure> {
+        let Prepared { source, config, report: _, mut phases } = prepared;
         let path = match &source {
             Copied::File(image, _) => Some(image.path().to_owned()),
             Copied::Linked(_) => None,
         };
         let created = async {
-            let image = self.image(source, entry).await?;
+            let image = self.image(source, entry, &mut phases).await?;
             let settings = Settings {
                 name: entry.name.as_str().into(),
                 generation,
@@ -139,10 +156,20 @@ impl Starter {
                 config: entry.config.clone(),
                 registration: Arc::new(Registration::new(self.identity.clone(), image.account)),
             };
+            let begun = Instant::now();
             let opened = OpenedInstance::open(image, settings, config, self.housekeeping.clone()).await?;
-            let instance = Arc::new(opened.create(self.events.clone()).await?);
+            phases.open_us = micros(begun);
+            let (begun, constructed) = (Instant::now(), AtomicU64::new(0));
+            let tell = |stage| {
+                if stage == Stage::Health {
+                    constructed.store(micros(begun), Ordering::Relaxed);
+                }
+            };
+            let instance = Arc::new(opened.create(self.events.clone(), tell).await?);
+            phases.construct_us = constructed.into_inner();
+            phases.health_us = micros(begun).saturating_sub(phases.construct_us);
             instance.watched_by(&self.watchdog);
-            Ok(instance)
+            Ok(Started { instance, phases })
         };
         blame(path, created.await)
     }
@@ -189,7 +216,7 @@ impl Starter {
     }
 
     /// A fresh mapping of the file, so that each instance has statics of its own.
-    async fn image(&self, source: Copied, entry: &PluginEntry) -> Result<OpenedImage, LoadError> {
+    async fn image(&self, source: Copied, entry: &PluginEntry, phases: &mut Phases) -> Result<OpenedImage, LoadError> {
         let (image, copy) = match source {
             Copied::Linked(plugin) => return OpenedImage::in_process(plugin),
             Copied::File(image, copy) => (image, copy),
@@ -198,9 +225,15 @@ impl Starter {
         let path = image.path().to_owned();
         let job = housekeeping::run("mini-chat-load", move || {
             let room = budget::take(image.path(), max_images)?;
-            MappedImage::map(&image, copy, room)?.open(&identity)
+            let begun = Instant::now();
+            let mapped = MappedImage::map(&image, copy, room)?;
+            let map_us = micros(begun);
+            let begun = Instant::now();
+            Ok((mapped.open(&identity)?, map_us, micros(begun)))
         });
-        self.within(path, entry, job).await
+        let (image, map_us, entry_us) = self.within(path, entry, job).await?;
+        (phases.map_us, phases.entry_us) = (map_us, entry_us);
+        Ok(image)
     }
 
     /// What a job on the file gives, within the limit. A job waits for the linker even if it does not map: its thread does not
@@ -259,60 +292,4 @@ pub(crate) fn state_directory() -> Option<PathBuf> {
 
 fn default_workers() -> u16 {
     std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get().min(4)).unwrap_or(4))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Instant;
-
-    use futures_executor::block_on;
-
-    use super::*;
-    use crate::image_dir::ImageDirChoice;
-    use crate::preflight::Preflight;
-
-    fn starter(images: &Path) -> Starter {
-        Starter {
-            housekeeping: Housekeeping::start().unwrap(),
-            watchdog: Watchdog::new(),
-            events: Events::new(),
-            image_dir: Arc::new(ImageDir::open(ImageDirChoice::Explicit(images.to_owned())).unwrap()),
-            preflighter: Preflighter::new(&Preflight::Off, 0),
-            max_images: 1,
-            identity: HostIdentity { name: "tests".to_owned(), version: "1".to_owned() },
-            data_dir: None,
-        }
-    }
-
-    /// The thread that is to read a file does not begin while a library hangs in the linker. The file is not to blame.
-    #[test]
-    fn who_waits_for_the_linker_to_be_read_is_not_called_bad() {
-        let images = tempfile::tempdir().unwrap();
-        let mut entry = PluginEntry::new("waits");
-        entry.limits.create = Duration::from_millis(200);
-        let (end, ended) = mpsc::channel::<()>();
-        let hanging = std::thread::spawn(move || turn::take(Path::new("hangs.so"), || ended.recv()));
-        let begun = Instant::now();
-        while turn::held_for(entry.limits.create) != Some("hangs.so".into()) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it had no turn");
-            std::thread::yield_now();
-        }
-
-        let (begin, begins) = mpsc::channel::<()>();
-        let read = move || {
-            let _ = begins.recv();
-            Err(LoadError::OpenLost { path: "waits.so".into() })
-        };
-        let read = block_on(starter(images.path()).read("waits.so".into(), &entry, read));
-        drop((begin, end));
-        hanging.join().unwrap().unwrap_err();
-        match read.err() {
-            Some(PluginFailure::Load(LoadError::LinkerHeldUp { path, other, limit })) => {
-                let expected = ("waits.so".into(), "hangs.so".into(), entry.limits.create);
-                assert_eq!((path, other, limit), expected);
-            }
-            other => panic!("{other:?}"),
-        }
-    }
 }

@@ -433,6 +433,10 @@ pub struct EndedPlugin {
     pub runtime_stopped: Option<bool>,
     /// Bytes of heap that it still holds, beyond those before its start; none if that cannot be known.
     pub heap_growth_bytes: Option<i64>,
+    /// How long its last calls were waited for, in microseconds.
+    pub drain_us: u64,
+    /// How long its end took after that, in microseconds: its shutdown hook, and stopping its threads.
+    pub end_us: u64,
 }
 
 impl ShutdownReport {
@@ -452,6 +456,8 @@ impl From<Ended> for EndedPlugin {
             shutdown_error: ended.shutdown_error.map(|error| error.to_string()),
             runtime_stopped: ended.runtime_stopped,
             heap_growth_bytes: ended.heap_growth,
+            drain_us: ended.drain_us,
+            end_us: ended.end_us,
         }
     }
 }

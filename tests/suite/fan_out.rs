@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use mini_chat_plugin_loader::PluginHost;
 use mini_chat_plugin_loader::audit::{AuditFanOut, FanOutConfig, FanOutCounters, Outcome, PluginCounters};
-use mini_chat_plugin_loader::config::{AuditDelivery, Delivery, PluginEntry};
+use mini_chat_plugin_loader::config::{AuditDelivery, Delivery, ExecutionMode, PluginEntry};
 use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use mini_chat_plugin_tests::log::Log;
@@ -36,6 +36,10 @@ struct Site {
 
 impl Site {
     fn new(bad: &[(&str, serde_json::Value, Option<AuditDelivery>)]) -> Self {
+        Self::with_mode(ExecutionMode::default(), bad)
+    }
+
+    fn with_mode(mode: ExecutionMode, bad: &[(&str, serde_json::Value, Option<AuditDelivery>)]) -> Self {
         let (directory, data) = (plugins::directory(), tempfile::tempdir().expect("a directory"));
         good(1).drop_in(directory.path(), "libstamped.so");
         plugins::drop_in(directory.path(), &plugins::built("probe-plugin"), "libprobe.so");
@@ -49,6 +53,7 @@ impl Site {
             entry.library = fixture().id.to_owned();
             entry.instance = Some(format!("tests.probe._.{name}.v1"));
             entry.workers = Some(1);
+            entry.mode = mode;
             entry.audit = delivery.clone();
             builder = builder.plugin(entry);
         }
@@ -154,6 +159,35 @@ fn three_bad_plugins_take_nothing_from_the_fourth() {
     }
     println!("alone: {events} events in {:?}", start.elapsed());
     site.all_taken_once(u128::from(events));
+}
+
+/// A plugin that has done well holds its caller's thread: the others have the event while it still does.
+#[test]
+fn one_that_blocks_its_caller_holds_up_nobody() {
+    let files = tempfile::tempdir().expect("a directory");
+    let go_on = files.path().join("go on");
+    std::fs::write(&go_on, "").expect("a file");
+    let site =
+        Site::with_mode(ExecutionMode::Inline, &[("blocks", json!({ "habit": "block", "block_until": go_on }), None)]);
+    let fan_out = site.fan_out();
+    // By then both have done well.
+    for number in 0..10 {
+        assert!(block_on(fan_out.deliver_turn(event(number))).result().is_ok());
+    }
+    std::fs::remove_file(&go_on).expect("it is there");
+    let delivering = Arc::clone(&fan_out);
+    let caller = std::thread::spawn(move || block_on(delivering.deliver_turn(event(10))));
+    eventually("the other has it", || site.taken().len() == 11);
+    assert!(!caller.is_finished(), "what blocks is waited for");
+    assert_eq!(of(&fan_out.counters(), "blocks").in_flight, 1);
+    std::fs::write(&go_on, "").expect("a file");
+    let report = caller.join().expect("nothing fails");
+    assert!(report.deliveries.iter().all(|delivery| delivery.outcome == Outcome::Accepted), "{report:?}");
+    for number in 11..20 {
+        assert!(block_on(fan_out.deliver_turn(event(number))).result().is_ok());
+    }
+    site.all_taken_once(20);
+    block_on(site.host.shutdown());
 }
 
 /// An event that one plugin never takes blocks its tenant until the stuck rule gives it up for that plugin.

@@ -98,9 +98,9 @@ impl Breaker {
         }
     }
 
-    /// Whether the plugin's last answer was a good one.
-    pub(super) fn is_clean(&self) -> bool {
-        self.proven && self.state == CLOSED
+    /// The number that deliveries have now, if it is closed and the plugin's last answer was a good one.
+    pub(super) fn clean(&self) -> Option<u64> {
+        (self.proven && self.state == CLOSED).then_some(self.epoch)
     }
 
     /// Another build serves.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::Write;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use mini_chat_plugin_sdk::audit_models::{
     TurnAuditEvent, TurnAuditEventType, TurnDeleteAuditEvent, TurnDeleteAuditEventType, TurnEditAuditEvent,
@@ -10,6 +12,8 @@ use mini_chat_plugin_sdk::audit_models::{
 };
 use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
+#[cfg(mini_chat_abi = "1.2")]
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::sanitize::Sanitizer;
@@ -45,6 +49,37 @@ impl fmt::Display for EventKey {
     }
 }
 
+impl EventKey {
+    /// What it shows itself as, for all calls to share.
+    pub(super) fn text(&self) -> Arc<str> {
+        // Two identifiers of 36 bytes, and a word.
+        let mut text = [0; 128];
+        let mut rest = &mut text[..];
+        let fits = write!(rest, "{self}");
+        let left = rest.len();
+        let text = &text[..text.len() - left];
+        match std::str::from_utf8(text) {
+            Ok(text) if fits.is_ok() => text.into(),
+            _ => self.to_string().into(),
+        }
+    }
+}
+
+/// What a method of the trait is given beside its event: nothing, or, in the draft of ABI 1.2, the caller's token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cancel(#[cfg(mini_chat_abi = "1.2")] pub(super) CancellationToken);
+
+/// Calls a method of the trait.
+macro_rules! emit {
+    ($plugin:ident.$method:ident($event:expr, $cancel:ident)) => {{
+        #[cfg(not(mini_chat_abi = "1.2"))]
+        let (Cancel(), emitting) = ($cancel, $plugin.$method($event));
+        #[cfg(mini_chat_abi = "1.2")]
+        let emitting = $plugin.$method($event, $cancel.0);
+        emitting
+    }};
+}
+
 /// The future of a method of the trait.
 pub(super) type Emitting<'c> = Pin<Box<dyn Future<Output = Result<(), MiniChatAuditPluginError>> + Send + 'c>>;
 
@@ -54,7 +89,7 @@ pub(super) trait AuditEvent: Clone + Send + 'static {
 
     fn sanitized(self, sanitizer: &Sanitizer) -> Self;
 
-    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1) -> Emitting<'_>;
+    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1, cancel: Cancel) -> Emitting<'_>;
 }
 
 impl AuditEvent for TurnAuditEvent {
@@ -70,8 +105,8 @@ impl AuditEvent for TurnAuditEvent {
         sanitizer.turn(self)
     }
 
-    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1) -> Emitting<'_> {
-        plugin.emit_turn_audit(self)
+    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1, cancel: Cancel) -> Emitting<'_> {
+        emit!(plugin.emit_turn_audit(self, cancel))
     }
 }
 
@@ -96,8 +131,8 @@ impl AuditEvent for Retry {
         Self(sanitizer.turn_retry(self.0))
     }
 
-    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1) -> Emitting<'_> {
-        plugin.emit_turn_retry_audit(self.0)
+    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1, cancel: Cancel) -> Emitting<'_> {
+        emit!(plugin.emit_turn_retry_audit(self.0, cancel))
     }
 }
 
@@ -114,8 +149,8 @@ impl AuditEvent for Edit {
         Self(sanitizer.turn_edit(self.0))
     }
 
-    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1) -> Emitting<'_> {
-        plugin.emit_turn_edit_audit(self.0)
+    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1, cancel: Cancel) -> Emitting<'_> {
+        emit!(plugin.emit_turn_edit_audit(self.0, cancel))
     }
 }
 
@@ -129,7 +164,7 @@ impl AuditEvent for TurnDeleteAuditEvent {
         sanitizer.turn_delete(self)
     }
 
-    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1) -> Emitting<'_> {
-        plugin.emit_turn_delete_audit(self)
+    fn emit(self, plugin: &dyn MiniChatAuditPluginClientV1, cancel: Cancel) -> Emitting<'_> {
+        emit!(plugin.emit_turn_delete_audit(self, cancel))
     }
 }

@@ -1,13 +1,15 @@
 //! [`Member`]: one plugin as the fan-out knows it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 
-use super::Clock;
 use super::breaker::{Admission, Breaker, Change, Rule, Verdict};
+use super::clock::Clock;
 use super::counters::PluginCounters;
+use super::held::Held;
 use super::ledger::Deliveries;
 use super::report::Outcome;
 use super::stopwatch::Stopwatch;
@@ -30,8 +32,10 @@ pub(super) struct Member {
 pub(super) struct State {
     breaker: Mutex<Breaker>,
     in_flight: AtomicU32,
-    /// It may be polled by the caller: its last answer was a good one. Read on each delivery, hence beside the lock.
-    clean: AtomicBool,
+    /// The breaker's epoch, plus one, as long as it is closed and the last answer was a good one; else 0. Read on each delivery
+    /// beside the lock, which one that goes on being good does not need.
+    clean: AtomicU64,
+    held: Held,
     deliveries: Arc<Deliveries>,
     opened: AtomicU64,
     probes: AtomicU64,
@@ -43,7 +47,8 @@ impl State {
         Self {
             breaker: Mutex::new(Breaker::new()),
             in_flight: AtomicU32::new(0),
-            clean: AtomicBool::new(false),
+            clean: AtomicU64::new(0),
+            held: Held::default(),
             deliveries,
             opened: AtomicU64::new(0),
             probes: AtomicU64::new(0),
@@ -57,22 +62,36 @@ impl State {
 
     /// Another build serves: what was held against the one before is not its fault.
     pub(super) fn reset(&self) {
-        self.breaker().reset();
-        self.clean.store(false, Ordering::Relaxed);
+        let mut breaker = self.breaker();
+        breaker.reset();
+        self.note_clean(&breaker);
+        drop(breaker);
+        self.held.reset();
+    }
+
+    fn note_clean(&self, breaker: &Breaker) {
+        self.clean.store(breaker.clean().map_or(0, |epoch| epoch + 1), Ordering::Relaxed);
+    }
+
+    /// The breaker's epoch, if the last answer was a good one.
+    fn clean(&self) -> Option<u64> {
+        self.clean.load(Ordering::Relaxed).checked_sub(1)
     }
 }
 
 impl Member {
     /// Begins a delivery, or says why there is none.
-    pub(super) fn admit(self: &Arc<Self>, clock: &Clock) -> Result<Pass, Outcome> {
-        let now = clock();
+    pub(super) fn admit(self: &Arc<Self>, clock: &Clock, now: Instant) -> Result<Pass, Outcome> {
         let before = self.state.in_flight.fetch_add(1, Ordering::Relaxed);
         // From here on the pass keeps that count.
-        let stopwatch = Stopwatch::new(Arc::clone(clock));
-        let member = Arc::clone(self);
-        let mut pass = Pass { member, clock: Arc::clone(clock), stopwatch, epoch: None, probe: false };
+        let (member, stopwatch) = (Arc::clone(self), Stopwatch::new(clock.clone()));
+        let mut pass = Pass { member, stopwatch, epoch: None, probe: false, clean: false };
         if before >= self.settings.max_in_flight {
             return Err(Outcome::BulkheadFull);
+        }
+        if let Some(epoch) = self.state.clean() {
+            (pass.epoch, pass.clean) = (Some(epoch), self.state.held.is_over(now));
+            return Ok(pass);
         }
         match self.state.breaker().admit(now) {
             Admission::Pass(epoch) => pass.epoch = Some(epoch),
@@ -80,11 +99,6 @@ impl Member {
             Admission::Refused => return Err(Outcome::BreakerOpen { probing: false }),
         }
         Ok(pass)
-    }
-
-    /// Whether the caller may poll its deliveries.
-    pub(super) fn is_clean(&self) -> bool {
-        self.state.clean.load(Ordering::Relaxed)
     }
 
     /// Counts the outcome of a delivery.
@@ -117,16 +131,18 @@ impl Member {
 /// A delivery that may take place. Dropped without an answer, it was given up.
 pub(super) struct Pass {
     pub(super) member: Arc<Member>,
-    clock: Clock,
     pub(super) stopwatch: Stopwatch,
     /// None once it has been judged, or if it was not admitted.
     epoch: Option<u64>,
     pub(super) probe: bool,
+    /// The caller may poll it, also if it has more to deliver: the plugin's last answer was a good one, and it has held nobody
+    /// of late.
+    pub(super) clean: bool,
 }
 
 impl Pass {
     /// The plugin has answered.
-    pub(super) fn answered(mut self, outcome: &Outcome) {
+    pub(super) fn answered(&mut self, outcome: &Outcome) {
         if self.probe {
             self.member.state.probes.fetch_add(1, Ordering::Relaxed);
             let accepted = u64::from(outcome.is_accepted());
@@ -141,6 +157,11 @@ impl Pass {
         self.judge(verdict);
     }
 
+    /// A poll of it has held the thread of whoever polled it.
+    pub(super) fn has_held(&self) {
+        self.member.state.held.note(self.stopwatch.clock().now());
+    }
+
     fn is_slow(&self) -> bool {
         self.stopwatch.spent() >= self.member.settings.slow
     }
@@ -148,10 +169,15 @@ impl Pass {
     fn judge(&mut self, verdict: Verdict) {
         let Some(epoch) = self.epoch.take() else { return };
         let (name, state) = (&self.member.name, &self.member.state);
+        if verdict == Verdict::Good && state.clean() == Some(epoch) {
+            // As before.
+            return;
+        }
         let change = {
             let mut breaker = state.breaker();
-            let change = breaker.record(epoch, verdict, (self.clock)(), Rule::from(&self.member.settings));
-            state.clean.store(breaker.is_clean(), Ordering::Relaxed);
+            let now = self.stopwatch.clock().now();
+            let change = breaker.record(epoch, verdict, now, Rule::from(&self.member.settings));
+            state.note_clean(&breaker);
             change
         };
         match change {

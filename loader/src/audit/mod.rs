@@ -9,10 +9,12 @@
 //! 3. reported on, plugin by plugin ([`AuditReport`]), and as one answer in which only required plugins count;
 //! 4. remembered, if there will be another try (`memory.rs`).
 //!
-//! Deliveries of one event run at once, each within the deadline of its plugin. All but one run on their plugins' own
-//! threads, whatever their modes: a plugin that holds its thread would else hold up those behind it. The one that the caller
-//! polls comes last, and its last answer was a good one. A plugin that has failed is tried again on a thread of its own,
-//! which nobody waits for. So this needs no runtime and no timer, and works under any executor.
+//! Deliveries of one event run at once, each within the deadline of its plugin. With more than one, those to plugins whose last
+//! answer was not a good one, or that have held a caller's thread of late, run on their plugins' own threads, whatever their
+//! modes. The others are polled by the caller, one after the other: a hop to another thread each would cost many times the
+//! calls. If one of them holds the caller's thread all the same, a lookout sees it, and what waits behind it goes on elsewhere
+//! some milliseconds later. A plugin that has failed is tried again on a thread of its own, which nobody waits for. So this
+//! needs no runtime and no timer of its caller, and works under any executor.
 //!
 //! | file | what is in it |
 //! | --- | --- |
@@ -21,17 +23,26 @@
 //! | `breaker.rs` | when one is left alone |
 //! | `memory.rs` | who has an event already, and when one is stuck |
 //! | `round.rs` | one try to deliver one event |
-//! | `stopwatch.rs` | how long a plugin took |
+//! | `delivery.rs` | one event on its way to one plugin |
+//! | `relay.rs` | the deliveries of one event, and what becomes of them while one holds the thread |
+//! | `lookout.rs` | who sees that |
+//! | `held.rs` | and for how long the plugin runs on its own threads then |
+//! | `stopwatch.rs`, `clock.rs` | how long a plugin took |
 //! | `event.rs` | what the four kinds of events have in common |
 //! | `report.rs`, `counters.rs` | what became of one event, and of all |
 //! | `ledger.rs` | what all fan-outs of a host have counted, for its metrics |
 
 mod breaker;
+mod clock;
 mod counters;
+mod delivery;
 mod event;
+mod held;
 mod ledger;
+mod lookout;
 mod member;
 mod memory;
+mod relay;
 mod report;
 mod roster;
 mod round;
@@ -43,7 +54,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use async_trait::async_trait;
 use mini_chat_plugin_sdk::audit_models::{
@@ -52,6 +62,8 @@ use mini_chat_plugin_sdk::audit_models::{
 use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
+#[cfg(mini_chat_abi = "1.2")]
+use tokio_util::sync::CancellationToken;
 
 pub use counters::{FanOutCounters, PluginCounters};
 pub(crate) use ledger::{Ledger, RESULTS};
@@ -60,15 +72,14 @@ pub use report::{AuditReport, Outcome, PluginDelivery};
 use crate::config::AuditDelivery;
 use crate::sanitize::{DEFAULT_LIMIT, Sanitizer};
 use crate::status::HostSnapshot;
+use clock::Clock;
 use counters::Emits;
-use event::{AuditEvent, Edit, Retry};
+use event::{AuditEvent, Cancel, Edit, Retry};
 use ledger::Tally;
+use lookout::Lookout;
 use memory::Memory;
 use roster::{Handles, Roster};
 use round::Round;
-
-/// Tells the time; tests have their own.
-type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
 /// How a fan-out works. What concerns one plugin stands in its `[plugins.NAME.audit]`.
 #[derive(Debug, Clone)]
@@ -114,6 +125,7 @@ struct Shared {
     /// It has been said that there is no plugin.
     warned: AtomicBool,
     clock: Clock,
+    lookout: Lookout,
 }
 
 impl std::fmt::Debug for AuditFanOut {
@@ -129,7 +141,7 @@ impl AuditFanOut {
         config: FanOutConfig,
         ledger: &Ledger,
     ) -> Self {
-        Self::with_clock(snapshots, handles, config, ledger, Arc::new(Instant::now))
+        Self::with_clock(snapshots, handles, config, ledger, Clock::System)
     }
 
     fn with_clock(
@@ -148,28 +160,29 @@ impl AuditFanOut {
             tally,
             warned: AtomicBool::new(false),
             clock,
+            lookout: Lookout::new(),
         };
         Self { shared: Arc::new(shared) }
     }
 
     /// Delivers what reports a turn.
     pub async fn deliver_turn(&self, event: TurnAuditEvent) -> AuditReport {
-        self.deliver(event).await
+        self.deliver(event, Cancel::default()).await
     }
 
     /// Delivers what reports that a turn was run again.
     pub async fn deliver_turn_retry(&self, event: TurnRetryAuditEvent) -> AuditReport {
-        self.deliver(Retry(event)).await
+        self.deliver(Retry(event), Cancel::default()).await
     }
 
     /// Delivers what reports that a turn was edited.
     pub async fn deliver_turn_edit(&self, event: TurnEditAuditEvent) -> AuditReport {
-        self.deliver(Edit(event)).await
+        self.deliver(Edit(event), Cancel::default()).await
     }
 
     /// Delivers what reports that a turn was deleted.
     pub async fn deliver_turn_delete(&self, event: TurnDeleteAuditEvent) -> AuditReport {
-        self.deliver(event).await
+        self.deliver(event, Cancel::default()).await
     }
 
     /// What it has done so far.
@@ -187,7 +200,7 @@ impl AuditFanOut {
         }
     }
 
-    async fn deliver<E: AuditEvent>(&self, event: E) -> AuditReport {
+    async fn deliver<E: AuditEvent>(&self, event: E, cancel: Cancel) -> AuditReport {
         let members = self.shared.roster.now();
         if members.is_empty() {
             return self.shared.drop_event();
@@ -197,7 +210,7 @@ impl AuditFanOut {
             Some(sanitizer) => event.sanitized(sanitizer),
             None => event,
         };
-        Round::new(&self.shared, event.key(), members).run(event).await
+        Round::new(&self.shared, event.key(), members, cancel).run(event).await
     }
 }
 
@@ -211,21 +224,28 @@ impl Shared {
     }
 }
 
-#[async_trait]
-impl MiniChatAuditPluginClientV1 for AuditFanOut {
-    async fn emit_turn_audit(&self, event: TurnAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.deliver_turn(event).await.result()
-    }
+macro_rules! audit_client {
+    ($($emit:ident($argument:ident: $event:ident) = $delivered:expr,)+) => {
+        #[async_trait]
+        impl MiniChatAuditPluginClientV1 for AuditFanOut {
+            $(async fn $emit(
+                &self,
+                $argument: $event,
+                #[cfg(mini_chat_abi = "1.2")] cancel: CancellationToken,
+            ) -> Result<(), MiniChatAuditPluginError> {
+                #[cfg(not(mini_chat_abi = "1.2"))]
+                let cancel = Cancel();
+                #[cfg(mini_chat_abi = "1.2")]
+                let cancel = Cancel(cancel);
+                self.deliver($delivered, cancel).await.result()
+            })+
+        }
+    };
+}
 
-    async fn emit_turn_retry_audit(&self, event: TurnRetryAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.deliver_turn_retry(event).await.result()
-    }
-
-    async fn emit_turn_edit_audit(&self, event: TurnEditAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.deliver_turn_edit(event).await.result()
-    }
-
-    async fn emit_turn_delete_audit(&self, event: TurnDeleteAuditEvent) -> Result<(), MiniChatAuditPluginError> {
-        self.deliver_turn_delete(event).await.result()
-    }
+audit_client! {
+    emit_turn_audit(event: TurnAuditEvent) = event,
+    emit_turn_retry_audit(event: TurnRetryAuditEvent) = Retry(event),
+    emit_turn_edit_audit(event: TurnEditAuditEvent) = Edit(event),
+    emit_turn_delete_audit(event: TurnDeleteAuditEvent) = event,
 }

@@ -2,8 +2,11 @@
 
 mod breaker;
 mod deliveries;
+mod held;
+mod lookouts;
 mod memory;
 mod reports;
+mod rescues;
 mod rosters;
 mod stopwatch;
 mod world;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What the calls made inside a future tell the plugin, beside their arguments.
@@ -27,8 +28,9 @@ use std::task::{Context, Poll};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallOptions {
     pub(crate) attempt: u32,
-    pub(crate) idempotency_key: String,
-    pub(crate) traceparent: String,
+    /// None if it is empty; shared, as a fan-out says the same to several plugins.
+    idempotency_key: Option<Arc<str>>,
+    traceparent: Option<Arc<str>>,
     /// The call runs on the plugin's own threads, whatever its mode. Not told to the plugin.
     pub(crate) isolated: bool,
 }
@@ -56,14 +58,16 @@ impl CallOptions {
     /// The same text for every attempt to deliver one event.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = key.into();
+        let key: String = key.into();
+        self.share_idempotency_key(key.into());
         self
     }
 
     /// W3C Trace Context `traceparent` of the caller.
     #[must_use]
     pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
-        self.traceparent = traceparent.into();
+        let traceparent: String = traceparent.into();
+        self.traceparent = Some(traceparent.into()).filter(|text: &Arc<str>| !text.is_empty());
         self
     }
 
@@ -73,7 +77,23 @@ impl CallOptions {
         std::future::poll_fn(move |cx| self.poll_in(future.as_mut(), cx))
     }
 
-    fn poll_in<F: Future>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    /// [`idempotency_key`](Self::idempotency_key), of a text that others have too.
+    pub(crate) fn share_idempotency_key(&mut self, key: Arc<str>) {
+        self.idempotency_key = Some(key).filter(|key| !key.is_empty());
+    }
+
+    /// The idempotency key; empty if there is none.
+    pub(crate) fn key(&self) -> &str {
+        self.idempotency_key.as_deref().unwrap_or_default()
+    }
+
+    /// The traceparent; empty if there is none.
+    pub(crate) fn parent(&self) -> &str {
+        self.traceparent.as_deref().unwrap_or_default()
+    }
+
+    /// One poll of what is in [`scope`](Self::scope).
+    pub(crate) fn poll_in<F: Future + ?Sized>(&self, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
         struct Reset(*const CallOptions);
         impl Drop for Reset {
             fn drop(&mut self) {

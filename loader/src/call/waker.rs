@@ -6,11 +6,12 @@
 //!
 //! # Invariants
 //!
-//! 1. The data of a waker with [`LENT`] is a `&Waker` that lives as long as that waker, which never leaves [`guarded`]:
+//! 1. The data of a waker with [`LENT`] is a [`Lent`] that lives as long as that waker, which never leaves [`guarded`]:
 //!    whoever wants to keep it clones it, and a clone owns what it needs.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
 
 use crate::contain::contained;
@@ -18,12 +19,23 @@ use crate::contain::contained;
 #[cfg(test)]
 mod tests;
 
-/// Runs `f` with a context whose waker does not panic. Costs an allocation only when the waker is cloned.
-pub(super) fn guarded<R>(cx: &mut Context<'_>, f: impl FnOnce(&mut Context<'_>) -> R) -> R {
-    let data = std::ptr::from_ref(cx.waker()).cast();
-    // SAFETY: invariant 1: `cx` outlives the new waker, whose functions are those of LENT.
+/// What a plugin is lent for a poll.
+struct Lent<'a> {
+    waker: &'a Waker,
+    /// It was woken during the poll, by reference: the caller polls again at once.
+    woken: AtomicBool,
+}
+
+/// Runs `f` with a context whose waker does not panic; with whether it was woken meanwhile (not: a clone of it). Costs an
+/// allocation only when the waker is cloned.
+#[inline]
+pub(super) fn guarded<R>(cx: &mut Context<'_>, f: impl FnOnce(&mut Context<'_>) -> R) -> (R, bool) {
+    let lent = Lent { waker: cx.waker(), woken: AtomicBool::new(false) };
+    let data = std::ptr::from_ref(&lent).cast();
+    // SAFETY: invariant 1: `lent` outlives the new waker, whose functions are those of LENT.
     let waker = unsafe { Waker::new(data, &LENT) };
-    f(&mut Context::from_waker(&waker))
+    let output = f(&mut Context::from_waker(&waker));
+    (output, lent.woken.load(Ordering::Relaxed))
 }
 
 static LENT: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| ());
@@ -33,7 +45,7 @@ static LENT: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| ());
 /// Invariant 1 holds for `data`.
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: invariant 1, by the caller.
-    let waker = unsafe { &*data.cast::<Waker>() };
+    let waker = unsafe { &*data.cast::<Lent<'_>>() }.waker;
     let owned = match contained("cloning the waker of a call", || waker.clone()) {
         Some(waker) => Waker::from(Arc::new(Owned(Some(waker)))),
         // The loader clones it next, for the deadline's timer: on the caller's own stack, which gets the panic then.
@@ -48,8 +60,11 @@ unsafe fn clone(data: *const ()) -> RawWaker {
 /// Invariant 1 holds for `data`.
 unsafe fn wake(data: *const ()) {
     // SAFETY: invariant 1, by the caller.
-    let waker = unsafe { &*data.cast::<Waker>() };
-    contained("the waker of a call", || waker.wake_by_ref());
+    let lent = unsafe { &*data.cast::<Lent<'_>>() };
+    // Not by a wake-up that was lost.
+    if contained("the waker of a call", || lent.waker.wake_by_ref()).is_some() {
+        lent.woken.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A clone; nothing only while it is dropped.

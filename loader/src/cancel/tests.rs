@@ -272,14 +272,14 @@ fn linking_cancelling_and_dropping_at_once_ends() {
 fn calls_one_after_the_other_have_one_mirror_and_none_is_left_behind() {
     let bridged = Bridged::new(2);
     let (recent, host, other) = (Recent::default(), CancellationToken::new(), CancellationToken::new());
-    let mirror_of = |token: &CancellationToken| Cancellation::new(&bridged.0, &recent, token.clone()).mirror();
+    let mirror_of = |token: &CancellationToken| Cancellation::new(&bridged.0, &recent, token).mirror();
     let first = mirror_of(&host);
     assert_eq!(mirror_of(&host), first);
     // Another token has another one, and the first is found in the table again.
     assert_ne!(mirror_of(&other), first);
     assert_eq!(mirror_of(&host), first);
     // A call inside of a call finds the place empty.
-    let outer = Cancellation::new(&bridged.0, &recent, host.clone());
+    let outer = Cancellation::new(&bridged.0, &recent, &host);
     assert_eq!(mirror_of(&host), first);
     assert_ne!(mirror_of(&other), first);
     assert_eq!(outer.mirror(), first);
@@ -294,12 +294,12 @@ fn calls_one_after_the_other_have_one_mirror_and_none_is_left_behind() {
 fn a_call_that_ends_on_another_thread_leaves_its_link_there() {
     let bridged = Bridged::new(2);
     let (recent, host) = (Recent::default(), CancellationToken::new());
-    let call = Cancellation::new(&bridged.0, &recent, host.clone());
+    let call = Cancellation::new(&bridged.0, &recent, &host);
     let mirror = call.mirror();
     thread::scope(|scope| {
         scope.spawn(|| drop(call)).join().unwrap();
     });
-    assert_eq!(Cancellation::new(&bridged.0, &recent, host.clone()).mirror(), mirror);
+    assert_eq!(Cancellation::new(&bridged.0, &recent, &host).mirror(), mirror);
     host.cancel();
     assert!(seen(&bridged.0.link(&host)).is_cancelled());
 }

@@ -147,7 +147,8 @@ fn a_silent_client_is_told_and_let_go() {
     let _socket = host.serve_within(Bounds { patience: Duration::from_millis(20), stalled: LONG });
     let silent = host.connect();
     let slow = host.connect();
-    (&slow).write_all(b"{\"command\"").unwrap();
+    // It may have been let go by now.
+    let _ = (&slow).write_all(b"{\"command\"");
     for stream in [silent, slow] {
         let rest: Vec<_> = lines(stream).collect();
         assert_eq!((rest.len(), &rest[0]["error"]["kind"]), (1, &json!("timeout")));

@@ -1,12 +1,13 @@
 //! The end of an instance: drain, retire, shutdown hook, close.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Instance;
 use super::live::{CLOSE_LIMIT, CLOSE_MARGIN, Live};
 use super::opened::step;
 use crate::error::{CreateError, Stage};
+use crate::events::micros;
 use crate::housekeeping::{self, Housekeeping, after};
 
 impl Instance {
@@ -25,14 +26,17 @@ impl Instance {
     /// are left (`on_limit` is told how many), runs the shutdown hook until `end_by`, closes.
     pub(crate) async fn end(
         self: Arc<Self>,
-        drain_until: std::time::Instant,
-        end_by: std::time::Instant,
+        drain_until: Instant,
+        end_by: Instant,
         on_limit: impl FnOnce(i64) + Send,
     ) -> Ended {
         let housekeeping = self.live.housekeeping.clone();
         let mut unfinished = Unfinished { plugin: Some(Arc::clone(&self.settings.name)) };
+        let begun = Instant::now();
         self.gate.close();
         let drained = housekeeping.until(drain_until, self.gate.wait_idle()).await.is_some();
+        let drain_us = micros(begun);
+        let begun = Instant::now();
         let abandoned_calls = if drained { 0 } else { self.gate.in_flight().max(0) };
         if !drained {
             on_limit(abandoned_calls);
@@ -44,7 +48,7 @@ impl Instance {
         if !drained {
             self.live.give_up();
         }
-        let limit = end_by.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(100));
+        let limit = end_by.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
         let shutdown = step(&self.live, Stage::Shutdown, limit, &self.settings.config, self.live.module.shutdown());
         let shutdown = shutdown.await.err();
         unfinished.plugin = None;
@@ -74,6 +78,8 @@ impl Instance {
             shutdown_error: shutdown,
             runtime_stopped,
             heap_growth: closed.and_then(|_| Some(account?.live() - baseline?)),
+            drain_us,
+            end_us: micros(begun),
         }
     }
 }
@@ -96,14 +102,15 @@ impl Drop for Unfinished {
 
 /// The handle itself, once nobody else holds it. Somebody who only looks (the watchdog, a status) soon lets go.
 async fn alone(mut live: Arc<Live>, housekeeping: &Housekeeping) -> Option<Live> {
-    for _ in 0..50 {
+    let limit = after(CLOSE_LIMIT);
+    loop {
         match Arc::try_unwrap(live) {
             Ok(live) => return Some(live),
+            Err(_) if Instant::now() >= limit => return None,
             Err(shared) => live = shared,
         }
         housekeeping.sleep_until(after(Duration::from_millis(2))).await;
     }
-    None
 }
 
 /// How an instance ended.
@@ -117,4 +124,8 @@ pub(crate) struct Ended {
     pub(crate) runtime_stopped: Option<bool>,
     /// Bytes of heap that it holds after its end, beyond those before its start.
     pub(crate) heap_growth: Option<i64>,
+    /// Microseconds until its last call had ended, or was given up.
+    pub(crate) drain_us: u64,
+    /// Microseconds of the rest.
+    pub(crate) end_us: u64,
 }

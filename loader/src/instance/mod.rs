@@ -2,7 +2,7 @@
 //!
 //! 1. [`OpenedInstance::open`]: the plugin reads its configuration and starts its runtime.
 //! 2. [`OpenedInstance::create`]: the author's constructor, then the health check; gives an [`Instance`].
-//! 3. [`Instance::enter`]: a call begins; the instance is open as long as one is under way.
+//! 3. [`Serves::enter`]: a call begins; the instance is open as long as one is under way.
 //! 4. [`Instance::quiesce`], [`Instance::export_state`], [`Instance::resume`]: what it does for a successor.
 //! 5. [`Instance::end`]: drain, retire, shutdown hook, close.
 //!
@@ -23,7 +23,7 @@ mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mini_chat_plugin_abi::call::FfiExecutionMode;
 use mini_chat_plugin_abi::instance::FfiInstance;
@@ -40,12 +40,14 @@ use crate::call::Terms;
 use crate::cancel::{Bridge, Cancellation, Recent};
 use crate::config::ExecutionMode;
 use crate::counter::Sharded;
+use crate::door::Serves;
 use crate::events::{Events, HostEvent};
 use crate::gate::Gate;
 use crate::heap::Account;
 use crate::method::{Kind, Method};
 use crate::metrics::Tally;
 use crate::open::OpenedImage;
+use crate::sync::Lent;
 use crate::watchdog::{Rule, Trip, Watchdog, Watched};
 use trial::{Failures, OnTrial};
 
@@ -55,6 +57,8 @@ pub(crate) struct Instance {
     pub(crate) audit: Option<PluginAuditRef>,
     pub(crate) image: OpenedImage,
     pub(crate) settings: Settings,
+    /// Of the limits, by method.
+    deadlines: [Duration; Method::ALL.len()],
     pub(crate) since: SystemTime,
     recent: Recent,
     pub(crate) bridge: Bridge,
@@ -88,16 +92,43 @@ impl Watched for Instance {
 
 /// A call under way: holds the instance open.
 pub(crate) struct Entered {
-    instance: Arc<Instance>,
+    /// Lent by the slot, which counts no reference: callers on several threads do not meet. Always there.
+    instance: Lent<Instance>,
+}
+
+impl Entered {
+    pub(crate) fn instance(&self) -> &Arc<Instance> {
+        self.instance.as_ref().expect("a call enters an instance")
+    }
+
+    /// The call is not over at once: what is lent for a while only, of which a thread has few, becomes a share.
+    pub(crate) fn keep(&mut self) {
+        let lent = std::mem::replace(&mut self.instance, Lent::from_inner(None));
+        self.instance = Lent::from_inner(Lent::into_inner(lent));
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Invariant 2.
+        if let Some(instance) = &*self.instance {
+            instance.gate.leave();
+        }
+    }
+}
+
+impl Serves for Instance {
+    type Entered = Entered;
+
+    #[inline]
+    fn enter(lent: Lent<Self>) -> Option<Entered> {
+        // Invariant 2.
+        let open = lent.as_ref().is_some_and(|instance| instance.gate.enter());
+        open.then(|| Entered { instance: lent })
+    }
 }
 
 impl Instance {
-    /// Begins a call; nothing if the instance is being ended.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Entered> {
-        // Invariant 2.
-        self.gate.enter().then(|| Entered { instance: Arc::clone(self) })
-    }
-
     pub(crate) fn name(&self) -> &str {
         &self.settings.name
     }
@@ -127,12 +158,17 @@ impl Instance {
 
     pub(crate) fn terms(&self, method: Method) -> Terms {
         Terms {
-            deadline: self.settings.limits.deadline(method),
+            deadline: self.deadlines[method as usize],
             grace: self.settings.limits.grace,
             mode: if self.isolated() { FfiExecutionMode::ISOLATED } else { FfiExecutionMode::INLINE },
             watch: self.watch,
             stops: true,
         }
+    }
+
+    /// How long a call may take.
+    pub(crate) fn deadline(&self, method: Method) -> Duration {
+        self.deadlines[method as usize]
     }
 
     /// Whether its calls run isolated now.
@@ -201,8 +237,9 @@ impl Instance {
         self.live.account
     }
 
-    /// A token of the caller's with its link.
-    pub(crate) fn cancellation(&self, token: CancellationToken) -> Cancellation<'_> {
+    /// The link of a token of the caller's.
+    #[inline]
+    pub(crate) fn cancellation(&self, token: &CancellationToken) -> Cancellation<'_> {
         Cancellation::new(&self.bridge, &self.recent, token)
     }
 
@@ -226,18 +263,5 @@ impl Instance {
     /// Bytes of heap that the plugin holds; none when it is linked statically.
     pub(crate) fn live_heap(&self) -> Option<i64> {
         self.live.account.map(Account::live)
-    }
-}
-
-impl Entered {
-    pub(crate) fn instance(&self) -> &Arc<Instance> {
-        &self.instance
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        // Invariant 2.
-        self.instance.gate.leave();
     }
 }

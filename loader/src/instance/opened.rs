@@ -27,8 +27,10 @@ use crate::events::Events;
 use crate::gate::Gate;
 use crate::heap::Account;
 use crate::housekeeping::{self, Housekeeping, after};
+use crate::method::Method;
 use crate::open::OpenedImage;
 use crate::services::{self, Registration};
+#[cfg(not(mini_chat_abi = "1.0"))]
 use crate::trace;
 use crate::watchdog;
 
@@ -88,6 +90,7 @@ impl OpenedInstance {
                 state_kind: handover.as_ref().map_or(FfiStateKind::NONE, Handover::kind),
                 reserved: 0,
             };
+            #[cfg(not(mini_chat_abi = "1.0"))]
             trace::listen(args.host, module.tracing_changed());
             let raw = module.open()(&args).into_result()?;
             let registration = Arc::clone(&s.registration);
@@ -114,13 +117,8 @@ impl OpenedInstance {
         Ok(Self { live, image, settings, baseline })
     }
 
-    /// Runs the author's constructor and health check.
-    pub(crate) async fn create(self, events: Events) -> Result<Instance, CreateError> {
-        self.create_telling(events, |_| ()).await
-    }
-
-    /// The same; `tell` is called before each of the two.
-    pub(crate) async fn create_telling(self, events: Events, tell: impl Fn(Stage)) -> Result<Instance, CreateError> {
+    /// Runs the author's constructor and health check; `tell` is called before each of the two.
+    pub(crate) async fn create(self, events: Events, tell: impl Fn(Stage)) -> Result<Instance, CreateError> {
         let Self { live, image, settings, baseline } = self;
         tell(Stage::Create);
         step(&live, Stage::Create, settings.limits.create, &settings.config, live.module.create()).await?;
@@ -133,6 +131,7 @@ impl OpenedInstance {
             audit: option(image.module.audit()),
             recent: Recent::default(),
             bridge: Bridge::to(image.module, live.raw),
+            deadlines: Method::ALL.map(|method| settings.limits.deadline(method)),
             live,
             image,
             settings,
@@ -170,7 +169,7 @@ pub(super) async fn step<R: HeapBytes>(
     let start = |context: &FfiCallContext<'_>, waker: &mut FfiContext<'_>, out: &mut MaybeUninit<FfiCall<R>>| {
         function(live.raw, context, waker, out);
     };
-    call::call(live, &terms, None, start).await.answer.map_err(|fault| match fault {
+    call::call(live, &terms, start).await.map_err(|fault| match fault {
         Fault::Ffi(error) => create_error(error, &live.name, stage, config, None),
         // A step has no token and is not given up: it ends by itself or by its deadline.
         Fault::Deadline(_) | Fault::Cancelled(_) | Fault::Gone => {

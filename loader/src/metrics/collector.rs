@@ -192,6 +192,13 @@ fn copy_slot(round: &mut Round<'_>, slot: &Slot, to: &ToPlugin, told: &mut BTree
     }
     let in_calls = balance.totals.methods.iter().map(MethodTotals::panics).sum::<u64>();
     round.counter(&names::PANICS, &[plugin], to.panics + balance.totals.panics + in_calls);
+    for method in Method::ALL.into_iter().filter(|method| method.has_default()) {
+        // From the first load on, so that a rule sees the first such call.
+        let count = balance.totals.methods[method as usize].by_default;
+        if count > 0 || current.as_ref().is_some_and(|instance| instance.serves(method.kind())) {
+            round.counter(&names::BY_DEFAULT, &[plugin, method.name()], count);
+        }
+    }
     for method in Method::ALL {
         let totals = &balance.totals.methods[method as usize];
         if totals.outcomes.iter().all(|count| *count == 0) {

@@ -140,6 +140,8 @@ metrics! {
         "calls that have ended, by how";
     CALL_DURATION = Histogram "call_duration_seconds", ["plugin", "method"], Seconds,
         "how long calls took inside and outside of the plugin; busy methods are sampled, so that the count is an estimate";
+    BY_DEFAULT = Counter "answered_by_default_total", ["plugin", "method"], Count,
+        "calls of methods that are newer than the plugin: the host has answered with the default";
     IN_FLIGHT = Gauge "in_flight", ["plugin"], Count,
         "calls under way, those of replaced generations too";
     SERVING = Gauge "serving", ["plugin"], Count,

@@ -126,12 +126,13 @@ pub(crate) struct Tally {
     shards: Box<[Shard]>,
     evicted: AtomicU64,
     panics: AtomicU64,
+    by_default: [AtomicU64; METHODS],
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self { shards, evicted: AtomicU64::new(0), panics: AtomicU64::new(0) }
+        Self { shards, evicted: AtomicU64::new(0), panics: AtomicU64::new(0), by_default: Default::default() }
     }
 }
 
@@ -171,6 +172,11 @@ impl Tally {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The plugin is too old for the method: the host answers itself.
+    pub(crate) fn count_default(&self, method: Method) {
+        self.by_default[method as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many tokens its bridge has evicted so far.
     pub(crate) fn set_evicted(&self, evicted: u64) {
         self.evicted.store(evicted, Ordering::Relaxed);
@@ -193,6 +199,8 @@ pub(super) struct MethodTotals {
     pub(super) outcomes: [u64; OUTCOMES],
     /// Count and nanoseconds.
     pub(super) buckets: [(u64, u64); BUCKETS],
+    /// Answered by the host, by default.
+    pub(super) by_default: u64,
 }
 
 impl MethodTotals {
@@ -228,6 +236,9 @@ impl Totals {
                     sum.1 = sum.1.wrapping_add(bucket.nanos.load(Ordering::Relaxed));
                 }
             }
+        }
+        for (total, count) in self.methods.iter_mut().zip(&tally.by_default) {
+            total.by_default += count.load(Ordering::Relaxed);
         }
         self.evicted += tally.evicted.load(Ordering::Relaxed);
         self.panics += tally.panics.load(Ordering::Relaxed);

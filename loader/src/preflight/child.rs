@@ -197,7 +197,7 @@ fn trial(request: &Request, config: ResolvedConfig, answer: &Answer) -> Line {
         let tell = |stage| {
             answer.stage(if stage == Stage::Health { PreflightStage::Health } else { PreflightStage::Create });
         };
-        let instance = match opened.create_telling(Events::new(), tell).await {
+        let instance = match opened.create(Events::new(), tell).await {
             Ok(instance) => Arc::new(instance),
             Err(error) => return create(error),
         };

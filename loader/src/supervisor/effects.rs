@@ -8,11 +8,11 @@ use super::build::{Build, Code};
 use super::run::{Done, Failed, Run};
 use super::seat::{Clock, Made, Seat};
 use crate::error::{CreateError, PluginFailure, SwapError};
-use crate::events::{HostEvent, Phases};
+use crate::events::{HostEvent, Phases, micros};
 use crate::housekeeping::{Housekeeping, after};
 use crate::instance::{Handover, Instance, Trial};
 use crate::slot::Slot;
-use crate::start::{Prepared, Source, Starter};
+use crate::start::{Prepared, Source, Started, Starter};
 use crate::status::{BuildStatus, Swapped};
 use crate::swap::{Effect, Event, Number};
 
@@ -57,6 +57,7 @@ impl Run {
         let (starter, name) = (self.means.starter.clone(), name.to_owned());
         let (limits, policy) = (self.means.limits.clone(), self.means.policy.clone());
         self.job(async move {
+            let begun = Instant::now();
             let source = match &build.code {
                 Code::Linked(plugin) => Ok(Source::Linked(*plugin)),
                 Code::File(known) => {
@@ -64,12 +65,17 @@ impl Run {
                     starter.read(path, &build.entry, move || known.load_or(kept.as_deref(), &limits, &policy)).await
                 }
             };
+            let read_us = micros(begun);
             let outcome = match source {
                 Ok(source) => {
                     starter.preflight(None, source, &build.entry, Some(build.config.clone()), generation).await
                 }
                 Err(failure) => Err(failure),
             };
+            let outcome = outcome.map(|mut prepared| {
+                prepared.phases.read_us = read_us;
+                prepared
+            });
             Done::Checked(name, build, outcome)
         });
     }
@@ -146,17 +152,21 @@ impl Run {
 
     fn create(&mut self, name: &str, build: Build) {
         let Some((starter, seat)) = self.making(name) else { return };
-        let Some(prepared) = seat.take_prepared(&build) else { return self.tell(name, Event::Failed(build)) };
+        let Some(mut prepared) = seat.take_prepared(&build) else { return self.tell(name, Event::Failed(build)) };
         let number = seat.next_number();
         let predecessor = seat.instance().filter(|_| build.key.digest.is_some());
         let marked = self.mark(name, &build);
         let name = name.to_owned();
         self.job(async move {
+            let begun = Instant::now();
             marked.await;
+            prepared.phases.mark_us = micros(begun);
+            let begun = Instant::now();
             let hint = match predecessor {
                 Some(predecessor) => hint(&predecessor).await,
                 None => None,
             };
+            prepared.phases.predecessor_us = micros(begun);
             let outcome = starter.create(prepared, &build.entry, number, hint).await.map_err(Failed::from);
             Done::Created(name, build, number, outcome)
         });
@@ -164,7 +174,7 @@ impl Run {
 
     fn hand_over(&mut self, name: &str, build: Build) {
         let Some((starter, seat)) = self.making(name) else { return };
-        let (Some(prepared), Some(predecessor)) = (seat.take_prepared(&build), seat.instance()) else {
+        let (Some(mut prepared), Some(predecessor)) = (seat.take_prepared(&build), seat.instance()) else {
             return self.tell(name, Event::Failed(build));
         };
         let number = seat.next_number();
@@ -172,7 +182,9 @@ impl Run {
         let marked = self.mark(name, &build);
         let name = name.to_owned();
         self.job(async move {
+            let begun = Instant::now();
             marked.await;
+            prepared.phases.mark_us = micros(begun);
             let outcome = handover(&starter, &slot, &predecessor, prepared, &build, number).await;
             Done::Created(name, build, number, outcome)
         });
@@ -185,11 +197,12 @@ impl Run {
         Some((starter, seat))
     }
 
-    pub(super) fn created(&mut self, name: &str, build: Build, number: Number, outcome: Result<Arc<Instance>, Failed>) {
+    pub(super) fn created(&mut self, name: &str, build: Build, number: Number, outcome: Result<Started, Failed>) {
         let Some(seat) = self.seats.get_mut(name) else { return };
         match outcome {
-            Ok(instance) => {
-                seat.clock.phases.create_us = seat.clock.lap();
+            Ok(Started { instance, phases }) => {
+                let Phases { check_us, wait_us, .. } = seat.clock.phases;
+                seat.clock.phases = Phases { check_us, wait_us, create_us: seat.clock.lap(), ..phases };
                 if let (Some(digest), Some(path)) = (build.key.digest, instance.image.private_copy()) {
                     seat.kept.insert(digest, path.to_owned());
                 }
@@ -377,13 +390,14 @@ async fn handover(
     starter: &Starter,
     slot: &Slot,
     predecessor: &Arc<Instance>,
-    prepared: Prepared,
+    mut prepared: Prepared,
     build: &Build,
     number: Number,
-) -> Result<Arc<Instance>, Failed> {
+) -> Result<Started, Failed> {
     let limits = &predecessor.settings.limits;
     let hold = limits.hold;
     let housekeeping: &Housekeeping = &starter.housekeeping;
+    let begun = Instant::now();
     slot.hold(hold, housekeeping);
     if housekeeping.until(after(hold), predecessor.emptied()).await.is_none() {
         predecessor.open_again();
@@ -399,11 +413,12 @@ async fn handover(
         predecessor.quiesce(limits.health).await?;
         let state = predecessor.export_state(limits.health).await?;
         let exact = state.map(|bytes| Handover { bytes: bytes.into(), exact: true });
+        prepared.phases.predecessor_us = micros(begun);
         starter.create(prepared, &build.entry, number, exact).await
     };
     match made.await {
         // The hold ends with the flip.
-        Ok(instance) => Ok(instance),
+        Ok(started) => Ok(started),
         Err(failure) => {
             let lost = resumed(predecessor, housekeeping).await.err().map(PluginFailure::from);
             if lost.is_none() {

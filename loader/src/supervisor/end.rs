@@ -58,13 +58,15 @@ impl Run {
         if let Some(seat) = self.seats.get(name) {
             seat.slot.add_retired(ended.clone());
         }
-        let EndedPlugin { abandoned_calls, shutdown_error, heap_growth_bytes, .. } = ended.clone();
+        let EndedPlugin { abandoned_calls, shutdown_error, heap_growth_bytes, drain_us, end_us, .. } = ended.clone();
         self.outbox.tell_all(HostEvent::Retired {
             plugin: name.to_owned(),
             generation: number,
             abandoned_calls,
             shutdown_error,
             heap_growth_bytes,
+            drain_us,
+            end_us,
         });
         if let Some(ending) = &mut self.ending {
             ending.report.push(ended);
@@ -150,7 +152,8 @@ impl Run {
 }
 
 fn log_end(plugin: &EndedPlugin) {
-    let EndedPlugin { name, generation, abandoned_calls, shutdown_error, runtime_stopped, heap_growth_bytes } = plugin;
+    let EndedPlugin { name, generation, abandoned_calls, shutdown_error, runtime_stopped, heap_growth_bytes, .. } =
+        plugin;
     if let Some(error) = shutdown_error {
         tracing::error!(plugin = name, generation, "{error}; what it had to flush may be lost");
     }

@@ -21,9 +21,9 @@ use super::{Answer, Command, Means};
 use crate::config::Origin;
 use crate::error::{LoadError, PluginFailure};
 use crate::housekeeping;
-use crate::instance::{Ended, Instance};
+use crate::instance::Ended;
 use crate::scan::Known;
-use crate::start::Prepared;
+use crate::start::{Prepared, Started};
 use crate::state::{Kept, Remembered};
 use crate::status::{HostSnapshot, PluginSnapshot, Swapped};
 use crate::swap::{Event, Number};
@@ -36,7 +36,7 @@ pub(super) enum Done {
     LookLost,
     Read(Result<Known, LoadError>, Answer<Vec<Swapped>>),
     Checked(String, Build, Result<Prepared, PluginFailure>),
-    Created(String, Build, Number, Result<Arc<Instance>, Failed>),
+    Created(String, Build, Number, Result<Started, Failed>),
     Ended(String, Number, Ended),
     ProbationOver(String, Number),
     /// Files may have settled.

@@ -1,5 +1,6 @@
 //! The models.
 
+mod door;
 mod gate;
 mod links;
 

@@ -68,6 +68,45 @@ impl AtomicI64 {
     }
 }
 
+/// A fake of arc-swap's: one order of all that is done with it, and who reads has heard of what was done before the write.
+/// Arc-swap promises both.
+#[derive(Debug)]
+pub(crate) struct ArcSwapOption<T>(loom::sync::Mutex<Option<Arc<T>>>);
+
+impl<T> ArcSwapOption<T> {
+    pub(crate) fn empty() -> Self {
+        Self(loom::sync::Mutex::new(None))
+    }
+
+    pub(crate) fn load(&self) -> Lent<T> {
+        Lent(self.load_full())
+    }
+
+    pub(crate) fn load_full(&self) -> Option<Arc<T>> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn store(&self, value: Option<Arc<T>>) {
+        drop(self.swap(value));
+    }
+
+    pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+        std::mem::replace(&mut *self.0.lock().unwrap(), value)
+    }
+}
+
+/// A share in place of what is lent: both keep it alive.
+#[derive(Debug)]
+pub(crate) struct Lent<T>(Option<Arc<T>>);
+
+impl<T> Deref for Lent<T> {
+    type Target = Option<Arc<T>>;
+
+    fn deref(&self) -> &Option<Arc<T>> {
+        &self.0
+    }
+}
+
 loom::thread_local! {
     static HELD: Cell<u32> = Cell::new(0);
 }

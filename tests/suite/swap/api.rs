@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use futures::future::join;
-use mini_chat_plugin_loader::HostEvent;
 use mini_chat_plugin_loader::error::SwapError;
+use mini_chat_plugin_loader::{HostEvent, Preflight};
 use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
+use mini_chat_plugin_tests::plugins;
 use mini_chat_plugin_tests::serving::eventually;
 use mini_chat_plugin_tests::stamped::{ID, bad, good};
 
@@ -35,6 +36,25 @@ fn a_file_from_anywhere_serves_until_the_directory_has_something_new() {
     world.drop_in(good(3));
     world.until_serves(3);
     assert!(world.status().swap.pinned.is_none());
+    world.end();
+}
+
+#[test]
+fn how_long_the_parts_of_a_swap_and_of_an_end_took_is_told() {
+    let mut world = World::with(
+        good(1),
+        |entry| entry.probation.duration = Duration::from_millis(10),
+        |host| host.watch(false).preflight(Preflight::Program(plugins::program())),
+    );
+    let phases = block_on(world.host.reload(ID)).expect("created anew").phases;
+    let check = [phases.read_us, phases.copy_us, phases.preflight_us];
+    let create = [phases.map_us, phases.entry_us, phases.open_us, phases.construct_us];
+    assert!(check.iter().chain(&create).all(|part| *part > 0), "{phases:?}");
+    let others = phases.mark_us + phases.predecessor_us + phases.health_us;
+    assert!(check.iter().sum::<u64>() <= phases.check_us, "{phases:?}");
+    assert!(create.iter().sum::<u64>() + others <= phases.create_us, "{phases:?}");
+    let ended = |event: &HostEvent| matches!(event, HostEvent::Retired { generation: 1, end_us: 1.., .. });
+    world.until("its predecessor has ended, and how long that took", ended);
     world.end();
 }
 

@@ -83,6 +83,7 @@ fn the_count_goes_on_without_a_gap_while_generations_change() {
     for generation in 2..=5 {
         let swapped = block_on(host.reload(NAME)).expect("it is replaced");
         assert_eq!(swapped.generation, generation);
+        assert!(swapped.phases.predecessor_us > 0, "it gave up its port: {swapped:?}");
     }
     let now = count(&host).unwrap();
     assert_eq!((now.generation, now.handed), (5, 2), "the state was exact");

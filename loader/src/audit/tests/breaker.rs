@@ -43,7 +43,7 @@ fn a_good_one_in_between_keeps_it_closed() {
     for _ in 0..10 {
         for verdict in [Verdict::Failed, Verdict::Permanent, Verdict::Failed, Verdict::Unknown, Verdict::Good] {
             assert_eq!(one(&mut breaker, verdict, now), Change::None);
-            assert_eq!(breaker.is_clean(), verdict == Verdict::Good);
+            assert_eq!(breaker.clean().is_some(), verdict == Verdict::Good);
         }
     }
 }
@@ -83,7 +83,7 @@ fn the_pause_doubles_up_to_a_minute() {
     assert_eq!(one(&mut breaker, Verdict::Permanent, now), Change::Opened { pause: S(5), anew: false });
     now += S(5);
     assert_eq!(one(&mut breaker, Verdict::Good, now), Change::Closed);
-    assert!(breaker.is_clean());
+    assert!(breaker.clean().is_some());
     assert_eq!(one(&mut breaker, Verdict::Failed, now), Change::None);
 }
 
@@ -100,7 +100,7 @@ fn what_began_before_a_change_says_nothing_after_it() {
     let Admission::Probe(probe) = breaker.admit(now + S(5)) else { panic!("it is time") };
     assert_eq!(breaker.record(before, Verdict::Good, now, rule()), Change::None);
     breaker.reset();
-    assert_eq!((breaker.name(), breaker.is_clean()), ("closed", false));
+    assert_eq!((breaker.name(), breaker.clean()), ("closed", None));
     assert_eq!(breaker.record(probe, Verdict::Failed, now, rule()), Change::None);
     assert_eq!(breaker.name(), "closed");
 }

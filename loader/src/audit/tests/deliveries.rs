@@ -70,7 +70,7 @@ fn plugins_are_told_how_to_tell_events_apart() {
     let own = CallOptions::new().idempotency_key("own").attempt(7).traceparent("t");
     block_on(own.clone().scope(world.fan_out.deliver_turn_delete(delete())));
     let told: Vec<_> = a.calls().into_iter().map(|call| call.options).collect();
-    assert_eq!([&told[0].idempotency_key, &told[1].idempotency_key], [&expected, &of_edit]);
+    assert_eq!([told[0].key(), told[1].key()], [expected, of_edit]);
     assert_eq!(told[2], own);
 }
 
@@ -103,7 +103,7 @@ fn events_are_sanitised_once_unless_told_otherwise() {
     assert_eq!(plugin.calls()[0].text, "password=x");
 }
 
-/// At most one plugin runs on the caller's thread, after all others have begun, and only one that did well.
+/// Plugins run on the caller's thread if they did well, after all others have begun.
 #[test]
 fn who_runs_on_the_callers_thread() {
     let (world, [a, b]) = World::with(["a", "b"]);
@@ -116,7 +116,7 @@ fn who_runs_on_the_callers_thread() {
     deliver();
     assert_eq!((isolated(&a), isolated(&b)), (true, true), "nothing is known of them");
     deliver();
-    assert_eq!((isolated(&a), isolated(&b)), (true, false));
+    assert_eq!((isolated(&a), isolated(&b)), (false, false));
     b.does([Act::Permanent]);
     deliver();
     deliver();

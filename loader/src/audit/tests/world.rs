@@ -1,8 +1,9 @@
 //! A fan-out over plugins and a time that are made up.
 
 use std::collections::VecDeque;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -13,7 +14,8 @@ use mini_chat_plugin_sdk::error::MiniChatAuditPluginError;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
 
-use crate::audit::{AuditFanOut, Clock, FanOutConfig, Ledger};
+use crate::audit::clock::Clock;
+use crate::audit::{AuditFanOut, FanOutConfig, Ledger};
 use crate::call::CallOptions;
 use crate::config::AuditDelivery;
 use crate::status::{HostSnapshot, PluginSnapshot};
@@ -35,7 +37,7 @@ impl Time {
 
     pub(super) fn clock(&self) -> Clock {
         let time = Arc::clone(&self.0);
-        Arc::new(move || *time.lock().unwrap())
+        Clock::Told(Arc::new(move || *time.lock().unwrap()))
     }
 }
 
@@ -50,6 +52,24 @@ pub(super) enum Act {
     Never,
     /// Takes it, after so long.
     TakeAfter(Duration),
+    /// Does this when it is polled, until it takes it.
+    Polls(Arc<Polled>),
+}
+
+type Polled = dyn Fn(&mut Context<'_>) -> Poll<()> + Send + Sync;
+
+impl Act {
+    pub(super) fn polls(poll: impl Fn(&mut Context<'_>) -> Poll<()> + Send + Sync + 'static) -> Self {
+        Self::Polls(Arc::new(poll))
+    }
+
+    /// Does this, and takes it.
+    pub(super) fn runs(run: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::polls(move |_| {
+            run();
+            Poll::Ready(())
+        })
+    }
 }
 
 /// What a plugin was called with.
@@ -59,6 +79,8 @@ pub(super) struct Call {
     /// Trace id, the one text that every event has.
     pub(super) text: String,
     pub(super) options: CallOptions,
+    /// Name of the span that it was called in.
+    pub(super) span: Option<&'static str>,
 }
 
 /// A plugin that does as its script says, and takes every event once that has ended.
@@ -83,7 +105,8 @@ impl Plugin {
 
     async fn act(&self, method: &'static str, text: Option<String>) -> Result<(), MiniChatAuditPluginError> {
         let options = CallOptions::with_current(|options| options.cloned().unwrap_or_default());
-        self.calls.lock().unwrap().push(Call { method, text: text.unwrap_or_default(), options });
+        let span = tracing::Span::current().metadata().map(|span| span.name());
+        self.calls.lock().unwrap().push(Call { method, text: text.unwrap_or_default(), options, span });
         let act = self.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         match act.unwrap_or(Act::Take) {
             Act::Take => Ok(()),
@@ -91,6 +114,10 @@ impl Plugin {
             Act::Permanent => Err(MiniChatAuditPluginError::Permanent("never".to_owned())),
             Act::Timeout => Err(MiniChatAuditPluginError::PluginTimeout),
             Act::Never => pending().await,
+            Act::Polls(poll) => {
+                poll_fn(|cx| poll(cx)).await;
+                Ok(())
+            }
             Act::TakeAfter(how_long) => {
                 self.time.pass(how_long);
                 Ok(())
@@ -140,6 +167,14 @@ impl World {
     pub(super) fn with<const N: usize>(names: [&str; N]) -> (Self, [Arc<Plugin>; N]) {
         let world = Self::new(FanOutConfig::default());
         let plugins = names.map(|name| world.add(name, |_| ()));
+        (world, plugins)
+    }
+
+    /// With these plugins, each of which has taken an event.
+    pub(super) fn settled<const N: usize>(names: [&str; N]) -> (Self, [Arc<Plugin>; N]) {
+        let (world, plugins) = Self::with(names);
+        let report = futures_executor::block_on(world.fan_out.deliver_turn(numbered(0)));
+        assert!(report.result().is_ok(), "{report:?}");
         (world, plugins)
     }
 
@@ -195,6 +230,11 @@ pub(super) fn turn() -> TurnAuditEvent {
         "policy_decisions": { "quota": { "decision": "d" } }
     }))
     .expect("an event")
+}
+
+/// A turn that differs from others by its number.
+pub(super) fn numbered(number: u128) -> TurnAuditEvent {
+    TurnAuditEvent { request_id: uuid::Uuid::from_u128(number), trace_id: Some(number.to_string()), ..turn() }
 }
 
 pub(super) fn mutation(kind: &str) -> TurnMutationAuditEvent {

@@ -31,12 +31,13 @@ fn panics_of_a_waker_end_there() {
     let count = Arc::new(AtomicUsize::new(0));
     let last = Arc::new(Panicking(Arc::clone(&count)));
     let waker = Waker::from(Arc::clone(&last));
-    let kept = guarded(&mut Context::from_waker(&waker), |cx| {
+    let (kept, woken) = guarded(&mut Context::from_waker(&waker), |cx| {
         cx.waker().wake_by_ref();
         let kept = cx.waker().clone();
         assert!(kept.will_wake(&kept.clone()), "a clone of a clone is the same");
         kept
     });
+    assert!(!woken, "that wake-up was lost");
     assert_eq!(count.load(Ordering::SeqCst), 1);
     kept.wake_by_ref();
     let another = kept.clone();
@@ -54,7 +55,8 @@ fn the_last_clone_drops_the_callers_waker() {
     let count = Arc::new(AtomicUsize::new(0));
     let kept = {
         let waker = Waker::from(Arc::new(Panicking(Arc::clone(&count))));
-        let kept = guarded(&mut Context::from_waker(&waker), |cx| cx.waker().clone());
+        let (kept, woken) = guarded(&mut Context::from_waker(&waker), |cx| cx.waker().clone());
+        assert!(!woken);
         drop(waker);
         kept
     };
@@ -66,10 +68,11 @@ fn the_last_clone_drops_the_callers_waker() {
 #[test]
 fn nothing_is_cloned_for_who_does_not_clone() {
     let waker = Arc::new(Counting);
-    guarded(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))), |cx| {
+    let ((), woken) = guarded(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))), |cx| {
         assert_eq!(Arc::strong_count(&waker), 2);
         cx.waker().wake_by_ref();
     });
+    assert!(woken);
     assert_eq!(Arc::strong_count(&waker), 1);
 }
 

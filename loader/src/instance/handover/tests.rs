@@ -113,7 +113,7 @@ async fn instance(plugin: InProcessPlugin, handover: Option<(&[u8], bool)>) -> A
     let config = settings.config.resolve(&ProcessSecrets).expect("an empty configuration");
     let housekeeping = Housekeeping::start().expect("a thread");
     let opened = OpenedInstance::open(image, settings, config, housekeeping).await.expect("it opens");
-    Arc::new(opened.create(Events::new()).await.expect("it is created"))
+    Arc::new(opened.create(Events::new(), |_| ()).await.expect("it is created"))
 }
 
 async fn exclusive(told: &str) -> Arc<Instance> {

@@ -22,6 +22,17 @@ pub(crate) struct Refused {
 /// What the method answered.
 pub(crate) type Answer = Result<Value, Refused>;
 
+/// Awaits a method of the audit trait, which has a token in the draft of ABI 1.2 only.
+macro_rules! emit {
+    ($audit:ident.$method:ident($event:expr), $cancel:ident) => {{
+        #[cfg(not(mini_chat_abi = "1.2"))]
+        let answer = $audit.$method($event).await;
+        #[cfg(mini_chat_abi = "1.2")]
+        let answer = $audit.$method($event, $cancel).await;
+        answer
+    }};
+}
+
 /// Calls the method of the plugin `name`. `Err` is an answer that has no JSON.
 pub(crate) async fn ask(host: &PluginHost, name: &str, arguments: Arguments) -> Result<Answer, Failure> {
     let cancel = CancellationToken::new();
@@ -34,10 +45,10 @@ pub(crate) async fn ask(host: &PluginHost, name: &str, arguments: Arguments) -> 
         Arguments::UserLimits(user, number) => answer(policy.get_user_limits(user, number, cancel).await, value),
         Arguments::UserLicense(user) => answer(policy.check_user_license(user, cancel).await, value),
         Arguments::Usage(payload) => answer(policy.publish_usage(*payload, cancel).await, value),
-        Arguments::Turn(event) => answer(audit.emit_turn_audit(*event).await, value),
-        Arguments::TurnRetry(event) => answer(audit.emit_turn_retry_audit(*event).await, value),
-        Arguments::TurnEdit(event) => answer(audit.emit_turn_edit_audit(*event).await, value),
-        Arguments::TurnDelete(event) => answer(audit.emit_turn_delete_audit(*event).await, value),
+        Arguments::Turn(event) => answer(emit!(audit.emit_turn_audit(*event), cancel), value),
+        Arguments::TurnRetry(event) => answer(emit!(audit.emit_turn_retry_audit(*event), cancel), value),
+        Arguments::TurnEdit(event) => answer(emit!(audit.emit_turn_edit_audit(*event), cancel), value),
+        Arguments::TurnDelete(event) => answer(emit!(audit.emit_turn_delete_audit(*event), cancel), value),
     }
 }
 

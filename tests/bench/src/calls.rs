@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::time::Duration;
 
-use measured::{CATALOGUES, SLEEPS, WAITS, WAKES_ITSELF};
+use measured::{ASKS, CATALOGUES, SLEEPS, WAITS, WAKES_ITSELF};
 use mini_chat_plugin_sdk::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -28,7 +28,12 @@ pub struct Plugin {
 impl Plugin {
     /// A plugin that is a trait object by itself.
     pub fn linked() -> Self {
-        let body = Arc::new(measured::Measured::default());
+        Self::configured(&measured::Config::default())
+    }
+
+    /// The same, configured.
+    pub fn configured(config: &measured::Config) -> Self {
+        let body = Arc::new(measured::Measured::new(config));
         Self { policy: body.clone(), audit: body }
     }
 }
@@ -176,6 +181,14 @@ pub fn other() -> Vec<Case> {
     ]
 }
 
+/// A call that waits for a server; its plugin has to know which ([`loopback`](crate::loopback)).
+pub fn asks() -> Case {
+    case!("HTTP on loopback", |plugin, token| async {
+        let answer = plugin.policy.get_current_policy_version(ASKS, token.clone()).await;
+        answer.unwrap_or_else(|error| panic!("no answer over HTTP: {error}"))
+    })
+}
+
 /// A snapshot with so many models.
 fn snapshot(models: u64) -> Case {
     case!(format!("get_policy_snapshot, {models} models"), |plugin, token| {
@@ -282,6 +295,14 @@ impl Executor {
     pub fn multi() -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build();
         Self::Multi(runtime.expect("a runtime"))
+    }
+
+    /// One of each kind, on which a linked plugin can use the network; the hosts above have no reactor, as a wait with one takes
+    /// another way.
+    pub fn connected() -> [Self; 2] {
+        let multi = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let current = Builder::new_current_thread().enable_all().build();
+        [Self::Current(current.expect("a runtime")), Self::Multi(multi.expect("a runtime"))]
     }
 
     /// Makes the calls of a case.

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::heap;
+use crate::lifecycle::Memory;
 
 /// One way to make the calls.
 pub struct Way<'a> {
@@ -62,6 +63,9 @@ pub struct Row {
     pub added_ns: Option<f64>,
     /// Allocations of a call on its caller's thread; not of calls on several.
     pub allocations: Option<f64>,
+    /// What it takes of memory; only where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
 }
 
 /// How long to measure.
@@ -73,13 +77,15 @@ pub struct Effort {
     pub time: Duration,
     /// Single calls for the 99th percentile.
     pub singles: u64,
+    /// How often what is no call is done.
+    pub rounds: usize,
 }
 
 impl Effort {
     /// To see that it runs.
-    pub const SHORT: Self = Self { samples: 10, time: Duration::from_millis(5), singles: 10 };
+    pub const SHORT: Self = Self { samples: 10, time: Duration::from_millis(5), singles: 10, rounds: 3 };
     /// For figures.
-    pub const FULL: Self = Self { samples: 60, time: Duration::from_millis(1500), singles: 5_000 };
+    pub const FULL: Self = Self { samples: 60, time: Duration::from_millis(1500), singles: 5_000, rounds: 20 };
 
     /// That of a smoke run, or of one for figures.
     #[must_use]
@@ -171,6 +177,7 @@ fn row((section, case): (&str, &str), ways: &[Way<'_>], way: usize, samples: &[V
         spread: [quantile(&spread_of, 0.25), quantile(&spread_of, 0.75)],
         added_ns: compared.then(|| median(added.collect())),
         allocations: singly.then(|| heap::allocations(|| _ = run(ALLOCATING)) as f64 / ALLOCATING as f64),
+        memory: None,
     }
 }
 
@@ -188,7 +195,7 @@ fn p99(singles: u64, run: &dyn Fn(u64) -> Duration) -> f64 {
     histogram.value_at_quantile(0.99) as f64
 }
 
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+pub(crate) fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values
 }
@@ -198,7 +205,7 @@ pub fn median(values: Vec<f64>) -> f64 {
     quantile(&sorted(values), 0.5)
 }
 
-fn quantile(sorted: &[f64], at: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], at: f64) -> f64 {
     let place = at * (sorted.len() - 1) as f64;
     let (below, part) = (place as usize, place.fract());
     let above = sorted[(below + 1).min(sorted.len() - 1)];

@@ -1,5 +1,6 @@
 //! The hosts that serve what is measured.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry};
@@ -32,6 +33,12 @@ pub fn entry(name: &str, mode: ExecutionMode) -> PluginEntry {
     entry.instance = Some(format!("tests.measured._.{name}.v1"));
     entry.mode = mode;
     entry
+}
+
+/// The same, of a plugin that asks this server.
+pub fn asking(name: &str, mode: ExecutionMode, server: SocketAddr) -> PluginEntry {
+    let config = serde_json::json!({ "upstream": server.to_string() });
+    entry(name, mode).with_config(config).expect("it is a configuration")
 }
 
 /// The handles of an instance.

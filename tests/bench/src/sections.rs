@@ -7,11 +7,14 @@ use criterion::Criterion;
 use mini_chat_plugin_loader::PluginHost;
 use mini_chat_plugin_loader::audit::FanOutConfig;
 use mini_chat_plugin_loader::config::ExecutionMode;
+use regex::Regex;
 use tokio::runtime::Builder;
 
 use crate::calls::{self, Case, Executor, Plugin};
 use crate::contest::{Effort, Row, Way, contest};
-use crate::hosts::{self, MODES, entry, loaded, serving};
+use crate::hosts::{self, MODES, asking, entry, loaded, serving};
+use crate::lifecycle;
+use crate::loopback::Server;
 
 /// What a part needs.
 pub struct Part<'a> {
@@ -23,6 +26,8 @@ pub struct Part<'a> {
     pub effort: Effort,
     /// What a filter on the command line lets through.
     pub criterion: Criterion,
+    /// That filter, for what criterion does not run.
+    pub filter: Option<Regex>,
     /// What was found so far.
     pub rows: Vec<Row>,
 }
@@ -31,7 +36,7 @@ pub struct Part<'a> {
 pub type Measure = fn(&mut Part<'_>);
 
 /// The parts by name, in the order in which they run.
-pub const ALL: [(&str, Measure); 2] = [("bare", bare), ("as shipped", as_shipped)];
+pub const ALL: [(&str, Measure); 3] = [("bare", bare), ("as shipped", as_shipped), ("lifecycle", lifecycle::measure)];
 
 /// In the three modes, without what a program that is shipped installs.
 fn bare(part: &mut Part<'_>) {
@@ -78,6 +83,7 @@ impl Part<'_> {
         self.on(&Executor::current(), "", &calls::large(), &Plugin::linked(), &plugins);
         self.fan_outs(modes[0]);
         end(host);
+        self.http(modes);
     }
 
     fn contest(&mut self, case: &str, ways: &[Way<'_>]) {
@@ -141,6 +147,19 @@ impl Part<'_> {
             ];
             self.contest(&format!("{}, {callers}", case.name), &ways);
         }
+    }
+
+    /// A call that waits for a server. A linked plugin for each kind of host, as the runtime that opened a connection drives it.
+    fn http(&mut self, modes: &[(&'static str, ExecutionMode)]) {
+        let server = Server::start();
+        let host = serving(self.library, modes.iter().map(|(name, mode)| asking(name, *mode, server.address)));
+        let plugins: Vec<_> = modes.iter().map(|(name, _)| (*name, loaded(&host, name))).collect();
+        for (executor, kind) in Executor::connected().iter().zip(["", ", multi_thread host"]) {
+            let linked = Plugin::configured(&measured::Config { upstream: Some(server.address) });
+            self.on(executor, kind, &calls::asks(), &linked, &plugins);
+        }
+        drop(plugins);
+        end(host);
     }
 
     /// Audit fan-outs to several instances, without the sanitiser, against as many linked plugins in a row.

@@ -1,5 +1,6 @@
-//! Commits, through a loaded plugin, the fault that a sanitizer is there to find: `planted use-after-free` or `planted race`.
-//! `scripts/sanitize` runs it to see that the sanitizer looks across the boundary. Without one it proves nothing.
+//! Commits, through a loaded plugin, the fault that a sanitizer is there to find: `planted use-after-free`, `planted race`
+//! or `planted leak`. `scripts/sanitize` and `scripts/valgrind` run it to see that they look across the boundary. Without one of
+//! them it proves nothing.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
 use mini_chat_plugin_tests::probing::Probing;
 use mini_chat_plugin_tests::serving::{Way, patient};
 use probe::Action;
+
+/// Bytes that are lost on each side.
+const LOST: u64 = 54_321;
 
 fn main() -> ExitCode {
     let token = CancellationToken::new();
@@ -31,10 +35,21 @@ fn main() -> ExitCode {
                     std::thread::sleep(Duration::from_millis(2));
                 }
             }
-            _ => panic!("planted use-after-free | race"),
+            Some("leak") => {
+                lose(LOST);
+                assert_eq!(probing.tell(Action::Leak, LOST, &token).await, None);
+                assert!(probing.host.shutdown().await.is_clean());
+            }
+            _ => panic!("planted use-after-free | race | leak"),
         }
     });
     ExitCode::SUCCESS
+}
+
+/// The host loses so many bytes for ever.
+#[inline(never)]
+fn lose(bytes: u64) {
+    Box::leak(vec![1_u8; usize::try_from(bytes).expect("few")].into_boxed_slice());
 }
 
 /// The host frees the text.

@@ -15,6 +15,7 @@ use echo::answers;
 use expected::Pair;
 use futures::executor::block_on;
 use mini_chat_plugin_loader::PluginHost;
+use mini_chat_plugin_loader::config::{ExecutionMode, PluginEntry};
 use mini_chat_plugin_loader::verify::{ReadLimits, VerifyPolicy, inspect};
 use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::error::{MiniChatAuditPluginError, PublishError};
@@ -47,7 +48,11 @@ fn main() {
     a_document_of_before();
     let seen = Seen::install();
     block_on(async {
-        let host = PluginHost::builder().identity("minors", "1").plugin_file(&plugin).watch(false).build().await;
+        // What a first poll finds is looked at: so each is the plugin's own, however long its answers take to draw.
+        let mut entry = PluginEntry::new(NAME);
+        entry.mode = ExecutionMode::Inline;
+        let builder = PluginHost::builder().identity("minors", "1").plugin_file(&plugin).plugin(entry);
+        let host = builder.watch(false).build().await;
         let host = host.expect("the host starts");
         let status = host.status();
         assert!(status.refused_files.is_empty() && status.plugins.iter().all(|plugin| plugin.serving), "{status:#?}");

@@ -44,14 +44,25 @@ pub fn as_nobody(test: &str, needed: &[&str]) -> bool {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
     let program = directory.path().join("test-program");
-    // A link if it can be one: a copy that a thread forks in the middle of cannot be run (ETXTBSY).
-    let this = std::env::current_exe().expect("this program");
-    std::fs::hard_link(&this, &program).or_else(|_| std::fs::copy(&this, &program).map(drop)).expect("copy");
+    bring_program(&std::env::current_exe().expect("this program"), &program);
     bring(needed, directory.path());
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).current_dir("/");
     command.env(plugins::BUILT_ELSEWHERE, directory.path()).env_remove("TMPDIR");
     pass(command, test)
+}
+
+/// Puts a program elsewhere, to be run there.
+///
+/// # Panics
+///
+/// If that fails.
+pub fn bring_program(program: &Path, to: &Path) {
+    // Not by a copy that this process writes: one that a thread forks in the middle of cannot be run (ETXTBSY).
+    if std::fs::hard_link(program, to).is_err() {
+        let copied = Command::new("cp").arg(program).arg(to).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cp {} {}", program.display(), to.display());
+    }
 }
 
 /// In a mount namespace of its own, where it may mount what it likes.

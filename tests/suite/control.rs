@@ -13,10 +13,10 @@ use mini_chat_plugin_loader::error::{ClientError, ControlError};
 use mini_chat_plugin_loader::{HostStatus, PluginHost};
 use mini_chat_plugin_sdk::tokio_util::sync::CancellationToken;
 use mini_chat_plugin_sdk::uuid::Uuid;
-use mini_chat_plugin_tests::plugins;
 use mini_chat_plugin_tests::program::{command, end};
 use mini_chat_plugin_tests::serving::eventually;
 use mini_chat_plugin_tests::stamped::{ID, bad, good};
+use mini_chat_plugin_tests::{child, plugins};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -194,9 +194,7 @@ fn another_user_is_refused_even_where_the_mode_lets_him() {
     public(world.directory.path(), 0o755);
     // Where that user can go, too.
     let program = world.directory.path().join("program");
-    // A link if it can be one: a copy that a thread forks in the middle of cannot be run (ETXTBSY).
-    let built = plugins::program();
-    std::fs::hard_link(&built, &program).or_else(|_| std::fs::copy(&built, &program).map(drop)).expect("copy");
+    child::bring_program(&plugins::program(), &program);
     public(&program, 0o755);
     let as_nobody = || {
         let mut as_nobody = std::process::Command::new("setpriv");

@@ -83,17 +83,30 @@ pub(super) struct Seat<'l> {
     number: u64,
 }
 
+/// Starts a rescuer.
+fn start(job: Job) -> std::io::Result<()> {
+    thread::Builder::new().name("mini-chat-audit-rescue".to_owned()).spawn(job).map(drop)
+}
+
 impl Lookout {
     pub(super) fn new() -> Self {
-        let start = |job: Job| thread::Builder::new().name("mini-chat-audit-rescue".to_owned()).spawn(job).map(drop);
         Self::with_spawn(Box::new(start))
     }
 
     pub(super) fn with_spawn(spawn: Box<Spawn>) -> Self {
-        let control = Control { asleep: true, running: false, stopping: false };
+        Self::with_control(spawn, Control { asleep: true, running: false, stopping: false })
+    }
+
+    /// Without the thread that looks: only [`rescue_all`](Self::rescue_all) takes anything away.
+    #[cfg(test)]
+    pub(super) fn blind() -> Self {
+        Self::with_control(Box::new(start), Control { asleep: false, running: true, stopping: false })
+    }
+
+    fn with_control(spawn: Box<Spawn>, control: Control) -> Self {
         Self(Arc::new(Shared {
             shards: std::array::from_fn(|_| Shard::default()),
-            asleep: AtomicBool::new(true),
+            asleep: AtomicBool::new(control.asleep),
             control: Mutex::new(control),
             changed: Condvar::new(),
             spawn,

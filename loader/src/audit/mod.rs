@@ -141,15 +141,15 @@ impl AuditFanOut {
         config: FanOutConfig,
         ledger: &Ledger,
     ) -> Self {
-        Self::with_clock(snapshots, handles, config, ledger, Clock::System)
+        Self::with_senses(snapshots, handles, config, ledger, (Clock::System, Lookout::new()))
     }
 
-    fn with_clock(
+    fn with_senses(
         snapshots: watch::Receiver<HostSnapshot>,
         handles: Handles,
         config: FanOutConfig,
         ledger: &Ledger,
-        clock: Clock,
+        (clock, lookout): (Clock, Lookout),
     ) -> Self {
         let FanOutConfig { sanitize, text_limit, count_emits, remember, plugins } = config;
         let tally = Arc::new(Tally::new(sanitize.then(|| Sanitizer::with_limit(text_limit)), count_emits));
@@ -160,7 +160,7 @@ impl AuditFanOut {
             tally,
             warned: AtomicBool::new(false),
             clock,
-            lookout: Lookout::new(),
+            lookout,
         };
         Self { shared: Arc::new(shared) }
     }

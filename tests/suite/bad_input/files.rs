@@ -192,14 +192,17 @@ fn written_without_end() -> &'static str {
 fn being_written(site: &Site, path: &Path) -> (Duration, Option<RefusedFile>) {
     let built = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let mut file = fs::File::create(path).unwrap();
+        let (mut file, mut last) = (fs::File::create(path).unwrap(), Instant::now());
         file.write_all(b"x").unwrap();
-        let writer = scope.spawn(|| {
-            let (mut file, mut longest, mut last) = (file, Duration::ZERO, Instant::now());
+        let built = &built;
+        let writer = scope.spawn(move || {
+            let mut longest = Duration::ZERO;
             while !built.load(Ordering::Relaxed) {
+                let before = Instant::now();
                 file.write_all(b"x").unwrap();
+                // From before one write to after the next: never less than the file was still.
                 longest = longest.max(last.elapsed());
-                last = Instant::now();
+                last = before;
                 std::thread::sleep(Duration::from_millis(5));
             }
             longest.max(last.elapsed())

@@ -179,7 +179,7 @@ fn a_call_that_blocks_past_the_drain_limit_is_listed_until_it_ends() {
     std::fs::write(world.data.path().join("release"), "").unwrap();
     let _ = blocked.join().expect("the call ends");
     eventually("the zombie is gone", || world.status().swap.zombies.is_empty());
-    let waited = |event: &HostEvent| matches!(event, HostEvent::Retired { generation: 1, drain_us: 1_000.., .. });
-    world.until("its end is told, and that its call was waited for", waited);
+    let waited = |event: &HostEvent| matches!(event, HostEvent::Retired { generation: 1, abandoned_calls: 1, .. });
+    world.until("its end is told, and that its call was given up", waited);
     block_on(world.host.shutdown());
 }

@@ -76,7 +76,7 @@ async fn never_past_the_calls_time() {
     let (plugin, _) = create(&with(patient(&server), json!({"call_timeout_ms": 700, "tries": 20}))).await;
     server.set(Endpoint::Version, Behaviour::fail(99, 503));
     let tries = gives_up_in_time(&server, Duration::from_millis(700), &plugin).await;
-    assert!((2..=7).contains(&tries), "{tries}");
+    assert!(tries <= 7, "{tries}");
 
     server.set(Endpoint::Version, Behaviour::Hang);
     let began = Instant::now();

@@ -5,11 +5,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_executor::block_on;
+use mini_chat_plugin_sdk::audit_models::TurnAuditEvent;
 use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use uuid::Uuid;
 
-use super::world::eventually;
-use super::world::{Act, World, delete, delivery, mutation, turn};
+use super::world::{Act, World, delete, delivery, eventually, mutation, turn};
+use crate::audit::event::AuditEvent;
+use crate::audit::memory::Past;
 use crate::audit::{AuditReport, FanOutConfig, Outcome};
 use crate::call::CallOptions;
 
@@ -194,7 +196,13 @@ fn one_that_fails_is_left_alone_and_tried_apart() {
     eventually("the probe has ended", || world.breaker("a") == "closed");
     assert_eq!((a.count(), b.count()), (6, 101));
     assert!(a.calls()[5].options.isolated);
-    eventually("it is remembered", || names(&deliver(100)) == ["already_accepted"; 2]);
+    let key = TurnAuditEvent { request_id: Uuid::from_u128(100), ..turn() }.key();
+    let taken_by = || {
+        let past = world.fan_out.shared.memory.recall(&key);
+        past.iter().filter(|(_, past)| matches!(past, Past::Accepted)).count()
+    };
+    eventually("it is remembered", || taken_by() == 2);
+    assert_eq!(names(&deliver(100)), ["already_accepted"; 2]);
     assert_eq!((a.count(), b.count()), (6, 101));
     let counters = world.fan_out.counters();
     let plugin = &counters.plugins[0];

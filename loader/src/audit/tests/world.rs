@@ -15,6 +15,7 @@ use mini_chat_plugin_sdk::plugin_api::MiniChatAuditPluginClientV1;
 use tokio::sync::watch;
 
 use crate::audit::clock::Clock;
+use crate::audit::lookout::Lookout;
 use crate::audit::{AuditFanOut, FanOutConfig, Ledger};
 use crate::call::CallOptions;
 use crate::config::AuditDelivery;
@@ -159,7 +160,9 @@ impl World {
         absent.does(vec![Act::Transient; 1000]);
         let absent = Arc::new(absent);
         let handles = Box::new(move |_: &str| Arc::clone(&absent) as _);
-        let fan_out = AuditFanOut::with_clock(snapshots.subscribe(), handles, config, &Ledger::default(), time.clock());
+        // Or whatever else the machine does could take deliveries away.
+        let senses = (time.clock(), Lookout::blind());
+        let fan_out = AuditFanOut::with_senses(snapshots.subscribe(), handles, config, &Ledger::default(), senses);
         Self { fan_out, time, snapshots }
     }
 

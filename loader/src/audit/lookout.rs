@@ -48,7 +48,7 @@ pub(super) struct Lookout(Arc<Shared>);
 
 struct Shared {
     shards: [Shard; SHARDS],
-    /// The same as in `control`, to be read by everyone.
+    /// The thread sleeps, or there is none yet. Changed under the lock of `control` only.
     asleep: AtomicBool,
     control: Mutex<Control>,
     changed: Condvar,
@@ -70,8 +70,8 @@ struct Seats {
     count: u64,
 }
 
+#[derive(Default)]
 struct Control {
-    asleep: bool,
     running: bool,
     stopping: bool,
 }
@@ -94,20 +94,20 @@ impl Lookout {
     }
 
     pub(super) fn with_spawn(spawn: Box<Spawn>) -> Self {
-        Self::with_control(spawn, Control { asleep: true, running: false, stopping: false })
+        Self::asleep(spawn, true)
     }
 
     /// Without the thread that looks: only [`rescue_all`](Self::rescue_all) takes anything away.
     #[cfg(test)]
     pub(super) fn blind() -> Self {
-        Self::with_control(Box::new(start), Control { asleep: false, running: true, stopping: false })
+        Self::asleep(Box::new(start), false)
     }
 
-    fn with_control(spawn: Box<Spawn>, control: Control) -> Self {
+    fn asleep(spawn: Box<Spawn>, asleep: bool) -> Self {
         Self(Arc::new(Shared {
             shards: std::array::from_fn(|_| Shard::default()),
-            asleep: AtomicBool::new(control.asleep),
-            control: Mutex::new(control),
+            asleep: AtomicBool::new(asleep),
+            control: Mutex::default(),
             changed: Condvar::new(),
             spawn,
             warned: AtomicBool::new(false),
@@ -136,11 +136,11 @@ impl Lookout {
     fn wake(&self) {
         let shared = &self.0;
         let mut control = shared.control();
-        if !control.asleep {
+        if !shared.asleep.load(Ordering::Relaxed) {
             return;
         }
         if control.running {
-            shared.stays_awake(&mut control);
+            shared.asleep.store(false, Ordering::Relaxed);
             shared.changed.notify_one();
             return;
         }
@@ -149,7 +149,7 @@ impl Lookout {
         match thread::Builder::new().name("mini-chat-audit-lookout".to_owned()).spawn(look) {
             Ok(_) => {
                 control.running = true;
-                shared.stays_awake(&mut control);
+                shared.asleep.store(false, Ordering::Relaxed);
             }
             Err(error) => {
                 drop(control);
@@ -170,8 +170,8 @@ impl Lookout {
     /// How often the thread has looked, and whether it sleeps.
     #[cfg(test)]
     pub(super) fn looks(&self) -> (u64, bool) {
-        let control = self.0.control();
-        (self.0.looks.load(Ordering::Relaxed), control.asleep)
+        let _settled = self.0.control();
+        (self.0.looks.load(Ordering::Relaxed), self.0.asleep.load(Ordering::Relaxed))
     }
 }
 
@@ -211,11 +211,6 @@ impl Shared {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stays_awake(&self, control: &mut Control) {
-        control.asleep = false;
-        self.asleep.store(false, Ordering::Relaxed);
-    }
-
     fn run(&self, dispatch: &Dispatch) {
         let mut seen = Vec::new();
         let mut counts = [0; SHARDS];
@@ -225,13 +220,12 @@ impl Shared {
             if last_round.elapsed() < CALM {
                 control = self.changed.wait_timeout(control, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
             } else {
-                control.asleep = true;
                 self.asleep.store(true, Ordering::Relaxed);
                 // Invariant 1.
                 if (0..SHARDS).any(|shard| !self.seats(shard).taken.is_empty()) {
-                    self.stays_awake(&mut control);
+                    self.asleep.store(false, Ordering::Relaxed);
                 }
-                let asleep = |control: &mut Control| control.asleep && !control.stopping;
+                let asleep = |control: &mut Control| self.asleep.load(Ordering::Relaxed) && !control.stopping;
                 control = self.changed.wait_while(control, asleep).unwrap_or_else(PoisonError::into_inner);
                 last_round = Instant::now();
             }

@@ -6,12 +6,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use echo::answers;
+use echo::nine::{Found, all_nine};
 use futures_executor::block_on;
 use mini_chat_plugin_loader::verify::{self, ReadLimits, VerifyPolicy};
 use mini_chat_plugin_loader::{PluginHost, Preflight};
 use serde_json::json;
 
-use crate::calls::{Found, all_nine};
+/// The id of the fixture.
+const NAME: &str = "tests.echo._.both.v1";
+
+/// Calls per method.
+const CALLS: u8 = 16;
 
 /// How to go about it.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +67,7 @@ fn of(names: [&str; 2], file: &Path, way: Way, line: &mut serde_json::Value) -> 
         if status.plugins.len() != 1 || !status.plugins[0].serving {
             return Err(format!("it does not serve: {:?}", status.plugins));
         }
-        let found = all_nine(&host, way.planted).await;
+        let found = all_nine(&*host.model_policy(NAME), &*host.audit(NAME), CALLS, way.planted).await;
         let ended = host.shutdown().await;
         if ended.is_clean() { Ok(found) } else { Err(format!("it does not end: {ended:?}")) }
     })?;

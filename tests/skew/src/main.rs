@@ -5,7 +5,6 @@
 //! as a table in Markdown. Exits with 1 if a value differs: also where `--planted` has it expect other values than the
 //! plugin's, and then the script wants that. `--no-trial`: the plugin is not tried in a process of its own (valgrind starts none).
 
-mod calls;
 mod cell;
 mod table;
 
